@@ -1,0 +1,46 @@
+"""What the engine needs from outside. Every verb may be repeated: twice equals once."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import timedelta
+from typing import Protocol
+
+from paas.core.ids import TaskId
+from paas.core.model import Artifact, Instance, TaskSpec
+
+
+class Clock(Protocol):
+    def now(self) -> float: ...  # epoch seconds
+    def monotonic(self) -> float: ...
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class Driver(Protocol):
+    """Runs tasks; names them by `TaskSpec.task_id`, so no handle is ever stored."""
+
+    async def prepare(self, spec: TaskSpec) -> None:
+        """Make everything that a start would have to wait for, short of starting."""
+
+    async def start(self, spec: TaskSpec) -> Instance:
+        """Start the task, or find it started already. Raises StartFailed."""
+
+    async def stop(self, task_id: TaskId, *, grace: timedelta) -> int | None:
+        """End every process of the task and return its exit code; absent is success (None)."""
+
+    async def survey(self) -> Mapping[TaskId, Instance]:
+        """Find every task that carries our label, running or ended, not yet forgotten."""
+
+    async def look(self, task_ids: Iterable[TaskId]) -> Mapping[TaskId, Instance]:
+        """See these tasks as they are now; a task never started is absent."""
+
+    async def forget(self, task_id: TaskId) -> None:
+        """Delete what an ended task left behind (its output is kept elsewhere)."""
+
+    def hints(self) -> AsyncIterator[TaskId]:
+        """Name tasks worth another look, as soon as they end; may miss some."""
+
+
+class Builder(Protocol):
+    """Makes an artifact ready to run."""
+
+    async def build(self, artifact: Artifact) -> tuple[str, ...]:
+        """Unpack it (once per content) and return the command. Raises BadArchive."""

@@ -1,0 +1,302 @@
+"""Host to deployment, deployment to live upstreams; counts what is in flight. Memory only.
+
+Everything here is a plain function on the event loop: between choosing an upstream and
+counting the request there is no await, so a stop cannot slip in between.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from paas.core.ids import AppId, DeploymentId, TaskId
+from paas.core.model import Demand, Live, Refusal, WakePolicy, WakeStats
+from paas.core.ports import Clock
+
+KEPT_WAKES = 32  # durations remembered per deployment, for p50 and p95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What the proxy must know of a deployment besides where it runs; shared when equal."""
+
+    health_path: str | None = None
+    wake_policy: WakePolicy = field(default_factory=WakePolicy)
+
+
+class Upstream:
+    """A ready task. `in_flight` counts open requests, streams and upgraded connections."""
+
+    __slots__ = ("entry", "host", "in_flight", "port", "task_id", "withdrawn")
+
+    def __init__(self, entry: "Entry", task_id: TaskId, host: str, port: int) -> None:
+        self.entry = entry
+        self.task_id = task_id
+        self.host = host
+        self.port = port
+        self.in_flight = 0
+        self.withdrawn = False
+
+
+class Waiter:
+    """One request that waits for a deployment to wake. `cancel` frees its place."""
+
+    __slots__ = ("_entry", "counts_as_use", "resume")
+
+    def __init__(
+        self, entry: "Entry", resume: Callable[[Upstream | Refusal], None], *, counts_as_use: bool
+    ) -> None:
+        self._entry = entry
+        self.resume = resume
+        self.counts_as_use = counts_as_use
+
+    def cancel(self) -> None:
+        """Leave the queue; nothing changes for the others. Safe after it was resumed."""
+        waiters = self._entry.waiters
+        if waiters is not None:
+            waiters.pop(self, None)
+
+
+class Entry:
+    """One deployment. Most attributes stay None while it sleeps, to keep it small."""
+
+    __slots__ = (
+        "app_id",
+        "deployment_id",
+        "draining",
+        "hosts",
+        "last_used",
+        "refusal",
+        "refused",
+        "rules",
+        "upstreams",
+        "waiters",
+        "waiting_since",
+        "wakes",
+    )
+
+    def __init__(self, deployment_id: DeploymentId, app_id: AppId) -> None:
+        self.deployment_id = deployment_id
+        self.app_id = app_id
+        self.hosts: tuple[str, ...] = ()
+        self.rules: Rules = _NO_RULES
+        self.upstreams: tuple[Upstream, ...] = ()
+        self.draining: tuple[Upstream, ...] = ()  # withdrawn, with requests still open
+        self.waiters: dict[Waiter, None] | None = None
+        self.waiting_since: float | None = None  # monotonic
+        self.refusal: Refusal | None = None
+        self.last_used = 0.0
+        self.wakes: list[float] | None = None
+        self.refused: dict[str, int] | None = None
+
+
+class Router:
+    def __init__(self, clock: Clock, poke: Callable[[DeploymentId], None]) -> None:
+        self._clock = clock
+        self._poke = poke
+        self._entries: dict[DeploymentId, Entry] = {}
+        self._hosts: dict[str, Entry] = {}
+        self._rules: dict[Rules, Rules] = {}
+        self._on_withdrawn: list[Callable[[Upstream], None]] = []
+
+    # For the proxy
+
+    def resolve(self, host: str) -> Entry | None:
+        """Find who answers to a host: lower case, without port and trailing dot."""
+        return self._hosts.get(host)
+
+    def take(self, entry: Entry, *, counts_as_use: bool = True) -> Upstream | None:
+        """Choose the upstream with the least in flight and count the request; None: asleep."""
+        upstreams = entry.upstreams
+        if not upstreams:
+            return None
+        chosen = upstreams[0]
+        if len(upstreams) > 1:
+            chosen = min(upstreams, key=_in_flight)
+        chosen.in_flight += 1
+        if counts_as_use:
+            entry.last_used = self._clock.now()
+        return chosen
+
+    def give_back(self, upstream: Upstream, *, counts_as_use: bool = True) -> None:
+        """End what `take` counted: exactly once for each."""
+        upstream.in_flight -= 1
+        if counts_as_use:
+            upstream.entry.last_used = self._clock.now()
+        if upstream.withdrawn and not upstream.in_flight:
+            entry = upstream.entry
+            entry.draining = tuple(up for up in entry.draining if up is not upstream)
+            self._poke(entry.deployment_id)
+
+    def wait(
+        self,
+        entry: Entry,
+        resume: Callable[[Upstream | Refusal], None],
+        *,
+        counts_as_use: bool = True,
+    ) -> Waiter:
+        """Ask for an upstream. Waiting is the demand that wakes a deployment.
+
+        `resume` is called once, from `publish` with an upstream already counted for it, or from
+        `refuse`; never from within this call, and never after `cancel`.
+        """
+        waiter = Waiter(entry, resume, counts_as_use=counts_as_use)
+        if entry.waiters is None:
+            entry.waiters = {}
+        if not entry.waiters:
+            entry.waiting_since = self._clock.monotonic()
+        entry.waiters[waiter] = None
+        self._poke(entry.deployment_id)
+        return waiter
+
+    def count_refused(self, entry: Entry, kind: str) -> None:
+        """Note a request that was not let wake a sleeping app (`crawlers`, `probes`, ...)."""
+        if entry.refused is None:
+            entry.refused = {}
+        entry.refused[kind] = entry.refused.get(kind, 0) + 1
+
+    def on_withdrawn(self, callback: Callable[[Upstream], None]) -> None:
+        """Be told when an upstream takes no new requests, to close pooled connections."""
+        self._on_withdrawn.append(callback)
+
+    def wake_stats(self, entry: Entry) -> WakeStats | None:
+        wakes = entry.wakes
+        if not wakes:
+            return None
+        ordered = sorted(wakes)
+        return WakeStats(
+            count=len(wakes),
+            last=wakes[-1],
+            p50=ordered[len(ordered) // 2],
+            p95=ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))],
+        )
+
+    # For the engine
+
+    def route(self, deployment_id: DeploymentId, app_id: AppId, hosts: Iterable[str], rules: Rules) -> None:
+        """Set which hosts lead to a deployment. The last claim of a host wins."""
+        entry = self._entries.get(deployment_id)
+        if entry is None:
+            entry = self._entries[deployment_id] = Entry(deployment_id, app_id)
+        wanted = tuple(hosts)
+        if entry.hosts != wanted:
+            self._drop_hosts(entry, keep=wanted)
+            entry.hosts = wanted
+        for host in wanted:
+            self._hosts[host] = entry
+        entry.rules = self._rules.setdefault(rules, rules)
+
+    def unroute(self, deployment_id: DeploymentId) -> None:
+        """Forget a deployment that will never serve again; its waiters are refused."""
+        entry = self._entries.get(deployment_id)
+        if entry is None:
+            return
+        self.refuse(deployment_id, Refusal(reason="it was removed", until=None))
+        for upstream in entry.upstreams:
+            self.withdraw(deployment_id, upstream.task_id)
+        self._drop_hosts(entry, keep=())
+        del self._entries[deployment_id]
+
+    def publish(self, deployment_id: DeploymentId, task_id: TaskId, host: str, port: int) -> None:
+        """Let a ready task take traffic, and resume everyone who waited. Repeatable."""
+        entry = self._entries.get(deployment_id)
+        if entry is None or any(up.task_id == task_id for up in entry.upstreams):
+            return
+        entry.upstreams = (*entry.upstreams, Upstream(entry, task_id, host, port))
+        entry.refusal = None
+        entry.last_used = self._clock.now()
+        if entry.waiting_since is not None:
+            self._note_wake(entry, self._clock.monotonic() - entry.waiting_since)
+        for waiter in self._take_waiters(entry):
+            upstream = self.take(entry, counts_as_use=waiter.counts_as_use)
+            if upstream is not None:
+                waiter.resume(upstream)
+
+    def withdraw(self, deployment_id: DeploymentId, task_id: TaskId, *, only_if_idle: bool = False) -> bool:
+        """Send a task no new requests. Says no, and changes nothing, if it must be idle and is not."""
+        entry = self._entries.get(deployment_id)
+        upstream = _find(entry, task_id)
+        if entry is None or upstream is None:
+            return True
+        if only_if_idle and upstream.in_flight:
+            return False
+        entry.upstreams = tuple(up for up in entry.upstreams if up is not upstream)
+        upstream.withdrawn = True
+        if upstream.in_flight:
+            entry.draining = (*entry.draining, upstream)
+        for callback in self._on_withdrawn:
+            callback(upstream)
+        return True
+
+    def refuse(self, deployment_id: DeploymentId, refusal: Refusal | None) -> None:
+        """Answer all who wait, and all who come, with a reason; None ends it."""
+        entry = self._entries.get(deployment_id)
+        if entry is None:
+            return
+        entry.refusal = refusal
+        if refusal is None:
+            return
+        for waiter in self._take_waiters(entry):
+            waiter.resume(refusal)
+
+    def demand(self, deployment_id: DeploymentId) -> Demand:
+        entry = self._entries.get(deployment_id)
+        if entry is None:
+            return Demand(waiting=0, in_flight=0, last_used=0.0)
+        return Demand(
+            waiting=len(entry.waiters) if entry.waiters else 0,
+            in_flight=sum(upstream.in_flight for upstream in entry.upstreams),
+            last_used=entry.last_used,
+        )
+
+    def published(self, deployment_id: DeploymentId) -> dict[TaskId, int]:
+        """List the tasks that take traffic, with what each has in flight."""
+        entry = self._entries.get(deployment_id)
+        return {up.task_id: up.in_flight for up in entry.upstreams} if entry else {}
+
+    def draining(self, deployment_id: DeploymentId) -> frozenset[TaskId]:
+        """List the withdrawn tasks that still have requests open."""
+        entry = self._entries.get(deployment_id)
+        return frozenset(up.task_id for up in entry.draining) if entry else frozenset()
+
+    def live(self, deployment_id: DeploymentId) -> Live | None:
+        entry = self._entries.get(deployment_id)
+        if entry is None:
+            return None
+        return Live(
+            hosts=entry.hosts,
+            demand=self.demand(deployment_id),
+            ready_tasks=frozenset(upstream.task_id for upstream in entry.upstreams),
+            refusal=entry.refusal,
+            wakes=self.wake_stats(entry),
+            refused=dict(entry.refused or {}),
+        )
+
+    def _drop_hosts(self, entry: Entry, *, keep: tuple[str, ...]) -> None:
+        for host in entry.hosts:
+            if host not in keep and self._hosts.get(host) is entry:
+                del self._hosts[host]
+
+    def _take_waiters(self, entry: Entry) -> list[Waiter]:
+        """Empty the queue, oldest first."""
+        waiters = list(entry.waiters or ())
+        entry.waiters = None
+        entry.waiting_since = None
+        return waiters
+
+    def _note_wake(self, entry: Entry, seconds: float) -> None:
+        if entry.wakes is None:
+            entry.wakes = []
+        entry.wakes.append(seconds)
+        del entry.wakes[:-KEPT_WAKES]
+
+
+_NO_RULES = Rules()
+
+
+def _in_flight(upstream: Upstream) -> int:
+    return upstream.in_flight
+
+
+def _find(entry: Entry | None, task_id: TaskId) -> Upstream | None:
+    if entry is None:
+        return None
+    return next((up for up in entry.upstreams if up.task_id == task_id), None)
