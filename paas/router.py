@@ -25,7 +25,7 @@ class Rules:
 class Upstream:
     """A ready task. `in_flight` counts open requests, streams and upgraded connections."""
 
-    __slots__ = ("entry", "host", "in_flight", "port", "task_id", "withdrawn")
+    __slots__ = ("entry", "host", "in_flight", "on_drained", "port", "task_id", "withdrawn")
 
     def __init__(self, entry: "Entry", task_id: TaskId, host: str, port: int) -> None:
         self.entry = entry
@@ -33,6 +33,7 @@ class Upstream:
         self.host = host
         self.port = port
         self.in_flight = 0
+        self.on_drained: Callable[[], None] | None = None
         self.withdrawn = False
 
 
@@ -64,6 +65,7 @@ class Entry:
         "draining",
         "hosts",
         "last_used",
+        "poke_when_idle",
         "refusal",
         "refused",
         "rules",
@@ -84,6 +86,7 @@ class Entry:
         self.waiting_since: float | None = None  # monotonic
         self.refusal: Refusal | None = None
         self.last_used = 0.0
+        self.poke_when_idle = False
         self.wakes: list[float] | None = None
         self.refused: dict[str, int] | None = None
 
@@ -119,11 +122,17 @@ class Router:
     def give_back(self, upstream: Upstream, *, counts_as_use: bool = True) -> None:
         """End what `take` counted: exactly once for each."""
         upstream.in_flight -= 1
+        entry = upstream.entry
+        if upstream.withdrawn:
+            if not upstream.in_flight:
+                entry.draining = tuple(up for up in entry.draining if up is not upstream)
+                if upstream.on_drained is not None:
+                    upstream.on_drained()
+            return
         if counts_as_use:
-            upstream.entry.last_used = self._clock.now()
-        if upstream.withdrawn and not upstream.in_flight:
-            entry = upstream.entry
-            entry.draining = tuple(up for up in entry.draining if up is not upstream)
+            entry.last_used = self._clock.now()
+        if entry.poke_when_idle and not upstream.in_flight:
+            entry.poke_when_idle = False
             self._poke(entry.deployment_id)
 
     def wait(
@@ -252,10 +261,22 @@ class Router:
         entry = self._entries.get(deployment_id)
         return {up.task_id: up.in_flight for up in entry.upstreams} if entry else {}
 
-    def draining(self, deployment_id: DeploymentId) -> frozenset[TaskId]:
-        """List the withdrawn tasks that still have requests open."""
+    def when_drained(
+        self, deployment_id: DeploymentId, task_id: TaskId, callback: Callable[[], None]
+    ) -> bool:
+        """Call back once the last request of a withdrawn task has ended; no if none is open."""
         entry = self._entries.get(deployment_id)
-        return frozenset(up.task_id for up in entry.draining) if entry else frozenset()
+        for upstream in entry.draining if entry else ():
+            if upstream.task_id == task_id:
+                upstream.on_drained = callback
+                return True
+        return False
+
+    def poke_when_idle(self, deployment_id: DeploymentId) -> None:
+        """Ask for a poke when a request ends and leaves a task with none."""
+        entry = self._entries.get(deployment_id)
+        if entry is not None:
+            entry.poke_when_idle = True
 
     def live(self, deployment_id: DeploymentId) -> Live | None:
         entry = self._entries.get(deployment_id)

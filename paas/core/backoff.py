@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from paas.core.model import Task
-from paas.core.states import TaskState
 
 FIRST_DELAY_SECS = 1.0
 LONGEST_DELAY_SECS = 300.0
@@ -15,7 +14,7 @@ def failures_in_a_row(ended_newest_first: Sequence[Task], *, since: float) -> in
     """Count the latest failures after `since`, up to the first task that ran well."""
     count = 0
     for task in ended_newest_first:
-        if task.state is not TaskState.FAILED or task.created_at < since or _ran_well(task):
+        if not task.crashed or task.created_at < since or _ran_well(task):
             break
         count += 1
     return count

@@ -123,6 +123,8 @@ class Task:
     reason: str | None
     port: int | None
     exit_code: int | None  # 128 + N when signal N ended it
+    crashed: bool  # it ended, or was given up, without anybody having asked it to stop
+    stop_requested: bool  # somebody asked for this one task to end
     created_at: float
     started_at: float | None
     ready_at: float | None

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import timedelta
 from typing import Protocol
 
-from paas.core.ids import TaskId
-from paas.core.model import Artifact, Instance, TaskSpec
+from paas.core.ids import DeploymentId, TaskId
+from paas.core.model import Artifact, Instance, Live, TaskSpec
 
 
 class Clock(Protocol):
@@ -44,3 +44,9 @@ class Builder(Protocol):
 
     async def build(self, artifact: Artifact) -> tuple[str, ...]:
         """Unpack it (once per content) and return the command. Raises BadArchive."""
+
+
+class LiveView(Protocol):
+    """What only memory knows of deployments, for whoever may read but not route."""
+
+    def live(self, deployment_id: DeploymentId) -> Live | None: ...

@@ -1,0 +1,34 @@
+"""What may be asked. Each is one transaction and a poke: fast, durable, and never acts itself."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from paas.core.ids import DeploymentId
+from paas.core.ports import Clock
+from paas.engine.commands.apps import AppCommands
+from paas.engine.commands.artifacts import ArtifactBytes, ArtifactCommands
+from paas.engine.commands.deployments import DeploymentCommands, DeployRequest
+from paas.engine.commands.tasks import TaskCommands
+from paas.store.database import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commands:
+    apps: AppCommands
+    artifacts: ArtifactCommands
+    deployments: DeploymentCommands
+    tasks: TaskCommands
+
+    @classmethod
+    def over(
+        cls, database: Database, files: ArtifactBytes, clock: Clock, poke: Callable[[DeploymentId], None]
+    ) -> "Commands":
+        return cls(
+            apps=AppCommands(database, clock, poke),
+            artifacts=ArtifactCommands(database, files, clock, poke),
+            deployments=DeploymentCommands(database, clock, poke),
+            tasks=TaskCommands(database, clock, poke),
+        )
+
+
+__all__ = ["Commands", "DeployRequest"]

@@ -1,0 +1,121 @@
+"""Create, change and delete apps."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from paas.core import hosts
+from paas.core.errors import Conflict, Invalid, NotFound
+from paas.core.ids import AppId, DeploymentId, new_app_id
+from paas.core.model import App, WakePolicy
+from paas.core.ports import Clock
+from paas.core.states import SERVING_DEPLOYMENT, UNSETTLED_DEPLOYMENT, DeploymentState
+from paas.store import apps, deployments, transitions
+from paas.store.database import Database, Tx
+
+
+class AppCommands:
+    def __init__(self, database: Database, clock: Clock, poke: Callable[[DeploymentId], None]) -> None:
+        self._database = database
+        self._clock = clock
+        self._poke = poke
+
+    async def create(
+        self,
+        *,
+        name: str,
+        namespace: str,
+        description: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        default_deployment_spec: Mapping[str, object] | None = None,
+        wake_policy: WakePolicy | None = None,
+    ) -> App:
+        """Create an app. Raises Conflict if its subdomain is taken, Invalid if it fits no host."""
+        subdomain = hosts.subdomain(name, namespace)
+        if len(subdomain) > hosts.LONGEST_LABEL:
+            raise Invalid(
+                f"cannot create app {name}: its host label {subdomain} has {len(subdomain)} characters",
+                field="name",
+                hint=f"name and namespace together may have {hosts.LONGEST_LABEL - 1}",
+            )
+        now = self._clock.now()
+        app = App(
+            id=new_app_id(),
+            name=name,
+            namespace=namespace,
+            subdomain=subdomain,
+            description=description,
+            labels=labels or {},
+            default_deployment_spec=default_deployment_spec,
+            wake_policy=wake_policy or WakePolicy(),
+            created_at=now,
+            updated_at=now,
+        )
+        async with self._database.transaction() as tx:
+            taken = await apps.by_subdomain(tx, subdomain)
+            if taken is not None:
+                raise Conflict(
+                    f"cannot create app {name}: the subdomain {subdomain} belongs to"
+                    f" {taken.namespace}/{taken.name}",
+                    code="SUBDOMAIN_TAKEN",
+                    field="name",
+                    hint="choose another name or namespace",
+                )
+            await apps.insert(tx, app)
+        return app
+
+    async def update(
+        self,
+        app_id: AppId,
+        *,
+        description: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        default_deployment_spec: Mapping[str, object] | None = None,
+        wake_policy: WakePolicy | None = None,
+    ) -> App:
+        """Change what is given and leave the rest. Raises NotFound."""
+        async with self._database.transaction() as tx:
+            app = await _existing(tx, app_id)
+            changed = replace(
+                app,
+                description=app.description if description is None else description,
+                labels=app.labels if labels is None else labels,
+                default_deployment_spec=(
+                    app.default_deployment_spec
+                    if default_deployment_spec is None
+                    else default_deployment_spec
+                ),
+                wake_policy=app.wake_policy if wake_policy is None else wake_policy,
+                updated_at=self._clock.now(),
+            )
+            await apps.update(tx, changed)
+            live = await deployments.live_of_app(tx, app_id)
+        for deployment in live:
+            self._poke(deployment.id)
+        return changed
+
+    async def delete(self, app_id: AppId) -> None:
+        """Stop everything of an app and forget it. Its name is free at once. Raises NotFound."""
+        now = self._clock.now()
+        async with self._database.transaction() as tx:
+            await _existing(tx, app_id)
+            await apps.mark_deleted(tx, app_id, now=now)
+            known = await deployments.of_app(tx, app_id, below_version=None, limit=2**31)
+            for deployment in known:
+                if deployment.state in SERVING_DEPLOYMENT:
+                    ended = DeploymentState.STOPPED
+                elif deployment.state in UNSETTLED_DEPLOYMENT:
+                    ended = DeploymentState.CANCELLED
+                else:
+                    continue
+                await transitions.move_deployment(
+                    tx, deployment, ended, now=now, reason="its app was deleted"
+                )
+        for deployment in known:
+            self._poke(deployment.id)
+
+
+async def _existing(tx: Tx, app_id: AppId) -> App:
+    app = await apps.get(tx, app_id)
+    if app is None:
+        raise NotFound(f"no app has the id {app_id}", code="APP_NOT_FOUND")
+    return app

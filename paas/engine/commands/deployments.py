@@ -1,0 +1,248 @@
+"""Create, change and end deployments; ask them to sleep and wake."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from paas.core import hosts
+from paas.core.errors import Conflict, Invalid, NotFound
+from paas.core.ids import AppId, DeploymentId, new_deployment_id, new_sha
+from paas.core.model import App, Deployment, Spec
+from paas.core.ports import Clock
+from paas.core.states import LIVE_DEPLOYMENT, SERVING_DEPLOYMENT, UNSETTLED_DEPLOYMENT, DeploymentState
+from paas.store import apps, artifacts, deployments, transitions
+from paas.store.database import Database, Reader, Tx
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployRequest:
+    """A wish for a new version. `key` and `request_sha256` recognise a repeated request."""
+
+    app_id: AppId
+    environment: str
+    spec: Spec
+    key: str | None = None
+    request_sha256: str = ""
+
+
+class DeploymentCommands:
+    def __init__(self, database: Database, clock: Clock, poke: Callable[[DeploymentId], None]) -> None:
+        self._database = database
+        self._clock = clock
+        self._poke = poke
+
+    async def deploy(self, request: DeployRequest) -> Deployment:
+        """Add a deployment, which starts as soon as its artifact is there.
+
+        With a key that was seen before, answers the first result and adds nothing; Invalid if the
+        request differs from the first. Raises NotFound for the app, Invalid for what does not fit it.
+        """
+        async with self._database.transaction() as tx:
+            app = await _app(tx, request.app_id)
+            first = await self._first_result(tx, request)
+            if first is not None:
+                return first
+            await _check_artifact(tx, request.spec)
+            deployment = await self._new(tx, app, request.environment, request.spec)
+            if request.key is not None:
+                await deployments.remember_key(
+                    tx,
+                    app.id,
+                    request.key,
+                    request_sha256=request.request_sha256,
+                    deployment_id=deployment.id,
+                    now=deployment.created_at,
+                )
+        self._poke(deployment.id)
+        return deployment
+
+    async def change(self, deployment_id: DeploymentId, change: Callable[[Spec], Spec]) -> Deployment:
+        """Change the spec in place. What needs new tasks gets them one after the other.
+
+        `replicas: 0` also lets it sleep now, until traffic wakes it.
+        """
+        now = self._clock.now()
+        async with self._database.transaction() as tx:
+            deployment = await self._live(tx, deployment_id, "change")
+            spec = change(deployment.spec)
+            await _check_artifact(tx, spec)
+            changed = replace(
+                deployment,
+                spec=spec,
+                revision=deployment.revision + (0 if _keeps_tasks(deployment.spec, spec) else 1),
+                slept_at=now if spec.replicas == 0 else deployment.slept_at,
+                updated_at=now,
+            )
+            await deployments.update_wishes(tx, changed, "changed")
+        self._poke(deployment_id)
+        return changed
+
+    async def cancel(self, deployment_id: DeploymentId) -> Deployment:
+        """End a deployment, pending or serving: it never wakes again. Repeatable.
+
+        Raises Conflict when it failed or another has taken its place.
+        """
+        now = self._clock.now()
+        async with self._database.transaction() as tx:
+            deployment = await _deployment(tx, deployment_id)
+            if deployment.state in UNSETTLED_DEPLOYMENT:
+                deployment = await transitions.move_deployment(
+                    tx, deployment, DeploymentState.CANCELLED, now=now, reason="cancelled on request"
+                )
+            elif deployment.state in SERVING_DEPLOYMENT:
+                deployment = await transitions.move_deployment(
+                    tx, deployment, DeploymentState.STOPPED, now=now, reason="stopped on request"
+                )
+            elif deployment.state is DeploymentState.FAILED:
+                raise Conflict(
+                    f"cannot cancel deployment {deployment_id}: it has failed already",
+                    code="DEPLOYMENT_ENDED",
+                )
+        self._poke(deployment_id)
+        return deployment
+
+    async def sleep(self, deployment_id: DeploymentId) -> Deployment:
+        """Let it sleep now: open requests end first, the next one wakes it."""
+        now = self._clock.now()
+        async with self._database.transaction() as tx:
+            deployment = await self._serving(tx, deployment_id, "put to sleep")
+            if not deployment.spec.cold_start_enabled:
+                raise Conflict(
+                    f"cannot put deployment {deployment_id} to sleep: cold_start_enabled is false",
+                    code="COLD_START_DISABLED",
+                    hint="set cold_start_enabled to true, or cancel the deployment",
+                )
+            deployment = replace(deployment, slept_at=now, updated_at=now)
+            await deployments.update_wishes(tx, deployment, "sleep_requested")
+        self._poke(deployment_id)
+        return deployment
+
+    async def wake(self, deployment_id: DeploymentId) -> Deployment:
+        """Wake it as a request would; earlier failures to start are forgotten."""
+        now = self._clock.now()
+        async with self._database.transaction() as tx:
+            deployment = await self._serving(tx, deployment_id, "wake")
+            deployment = replace(deployment, woken_at=now, updated_at=now)
+            await deployments.update_wishes(tx, deployment, "wake_requested")
+        self._poke(deployment_id)
+        return deployment
+
+    async def restart(self, deployment_id: DeploymentId) -> Deployment:
+        """Replace its tasks one after the other; one that was stopped is deployed anew.
+
+        Returns the deployment that serves: the same, or a new version of a stopped one.
+        """
+        now = self._clock.now()
+        async with self._database.transaction() as tx:
+            deployment = await _deployment(tx, deployment_id)
+            if deployment.state is DeploymentState.STOPPED:
+                app = await _app(tx, deployment.app_id)
+                await _check_artifact(tx, deployment.spec)
+                result = await self._new(tx, app, deployment.environment, deployment.spec)
+            else:
+                deployment = await self._serving(tx, deployment_id, "restart")
+                result = replace(deployment, revision=deployment.revision + 1, woken_at=now, updated_at=now)
+                await deployments.update_wishes(tx, result, "restart_requested")
+        self._poke(result.id)
+        return result
+
+    async def _new(self, tx: Tx, app: App, environment: str, spec: Spec) -> Deployment:
+        now = self._clock.now()
+        await apps.ensure_environment(tx, app.id, environment, now=now)
+        deployment = Deployment(
+            id=new_deployment_id(),
+            app_id=app.id,
+            sha=new_sha(),
+            version=await apps.next_version(tx, app.id),
+            environment=environment,
+            state=DeploymentState.QUEUED,
+            reason=None,
+            spec=spec,
+            revision=1,
+            command=None,
+            slept_at=0.0,
+            woken_at=0.0,
+            created_at=now,
+            updated_at=now,
+        )
+        label = hosts.preview_label(app.name, deployment.sha, environment)
+        if len(label) > hosts.LONGEST_LABEL:
+            raise Invalid(
+                f"cannot deploy {app.name}: its preview host label {label} has {len(label)} characters,"
+                f" {hosts.LONGEST_LABEL} are allowed",
+                field="environment",
+                hint="use a shorter environment",
+            )
+        await deployments.insert(tx, deployment)
+        return deployment
+
+    async def _first_result(self, tx: Tx, request: DeployRequest) -> Deployment | None:
+        if request.key is None:
+            return None
+        seen = await deployments.recall_key(tx, request.app_id, request.key)
+        if seen is None:
+            return None
+        request_sha256, deployment_id = seen
+        if request_sha256 != request.request_sha256:
+            raise Invalid(
+                "cannot deploy: this Idempotency-Key was used for another request",
+                code="IDEMPOTENCY_KEY_REUSED",
+                field="Idempotency-Key",
+                hint="use a new key for a new request",
+            )
+        return await _deployment(tx, deployment_id)
+
+    async def _live(self, tx: Tx, deployment_id: DeploymentId, verb: str) -> Deployment:
+        deployment = await _deployment(tx, deployment_id)
+        if deployment.state not in LIVE_DEPLOYMENT:
+            raise Conflict(
+                f"cannot {verb} deployment {deployment_id}: it is {deployment.state}",
+                code="DEPLOYMENT_ENDED",
+                hint="deploy a new version",
+            )
+        return deployment
+
+    async def _serving(self, tx: Tx, deployment_id: DeploymentId, verb: str) -> Deployment:
+        deployment = await self._live(tx, deployment_id, verb)
+        if deployment.state not in SERVING_DEPLOYMENT:
+            raise Conflict(
+                f"cannot {verb} deployment {deployment_id}: it is still {deployment.state}",
+                code="DEPLOYMENT_PENDING",
+                hint="wait until it is ready",
+            )
+        return deployment
+
+
+def _keeps_tasks(old: Spec, new: Spec) -> bool:
+    """Say whether running tasks can stay: only what concerns their number and sleep differs."""
+    return new == replace(
+        old,
+        replicas=new.replicas,
+        cold_start_enabled=new.cold_start_enabled,
+        idle_timeout_secs=new.idle_timeout_secs,
+        start_timeout_secs=new.start_timeout_secs,
+        stop_grace_secs=new.stop_grace_secs,
+    )
+
+
+async def _app(reader: Reader, app_id: AppId) -> App:
+    app = await apps.get(reader, app_id)
+    if app is None:
+        raise NotFound(f"no app has the id {app_id}", code="APP_NOT_FOUND")
+    return app
+
+
+async def _deployment(reader: Reader, deployment_id: DeploymentId) -> Deployment:
+    deployment = await deployments.get(reader, deployment_id)
+    if deployment is None:
+        raise NotFound(f"no deployment has the id {deployment_id}", code="DEPLOYMENT_NOT_FOUND")
+    return deployment
+
+
+async def _check_artifact(reader: Reader, spec: Spec) -> None:
+    if spec.artifact_id is not None and await artifacts.get(reader, spec.artifact_id) is None:
+        raise Invalid(
+            f"cannot deploy: no artifact has the id {spec.artifact_id}",
+            code="ARTIFACT_NOT_FOUND",
+            field="artifact_id",
+            hint="create it with POST /api/v1/artifacts and upload its bytes",
+        )

@@ -1,0 +1,224 @@
+"""SQLite: one connection that reads, one that writes, and commits shared by whoever waits.
+
+`transaction()` is for what somebody is told: it returns after a synced commit (FULL).
+`record()` is for what the engine notes about its own acts: it returns after a commit that a
+killed agent keeps and a power cut may take (NORMAL), when no process is left to describe.
+Both join the commit of others that wait for the writer at the same time.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+
+import aiosqlite
+
+from paas.core.errors import StateUnusable, Unavailable
+
+LARGEST_GROUP = 128  # transactions that share one commit
+Value = str | int | float | None
+
+
+class Reader:
+    """Reads committed data. What the API is given, so that it cannot write."""
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self._connection = connection
+
+    async def all(self, sql: str, values: Sequence[Value] = ()) -> list[sqlite3.Row]:
+        with _translated("read"):
+            return list(await self._connection.execute_fetchall(sql, values))
+
+    async def one(self, sql: str, values: Sequence[Value] = ()) -> sqlite3.Row | None:
+        rows = await self.all(sql, values)
+        return rows[0] if rows else None
+
+    async def value(self, sql: str, values: Sequence[Value] = ()) -> Value:
+        row = await self.one(sql, values)
+        return row[0] if row is not None else None
+
+
+class Tx(Reader):
+    """One transaction on the writer; reads its own writes."""
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        super().__init__(connection)
+        self.has_events = False
+
+    async def write(self, sql: str, values: Sequence[Value] = ()) -> int:
+        """Run one statement and return how many rows it changed."""
+        with _translated("write"):
+            async with self._connection.execute(sql, values) as cursor:
+                return cursor.rowcount
+
+    async def write_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
+        with _translated("write"):
+            async with self._connection.executemany(sql, rows):
+                pass
+
+
+@dataclass(slots=True)
+class _Group:
+    """Transactions that share one commit."""
+
+    synced: bool
+    members: int = 0
+    has_events: bool = False
+    committed: asyncio.Future[None] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+
+class Database:
+    def __init__(self, reading: aiosqlite.Connection, writing: aiosqlite.Connection) -> None:
+        self.reader = Reader(reading)
+        self.after_events: Callable[[], None] = lambda: None
+        self._writing = writing
+        self._lock = asyncio.Lock()
+        self._waiting = 0
+        self._group: _Group | None = None
+        self._synced: bool | None = None
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, path: Path) -> AsyncIterator["Database"]:
+        """Open, migrate forward and close again. Raises StateUnusable on a newer or broken file."""
+        async with _connect(path) as writing:
+            await _migrate(writing, path)
+            async with _connect(path) as reading:
+                await reading.execute("PRAGMA query_only = ON")
+                yield cls(reading, writing)
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Tx]:
+        """Write something that somebody is told: durable against a power cut once this returns."""
+        async with self._join(synced=True) as tx:
+            yield tx
+
+    @contextlib.asynccontextmanager
+    async def record(self) -> AsyncIterator[Tx]:
+        """Note what the engine did: durable against a killed agent once this returns."""
+        async with self._join(synced=False) as tx:
+            yield tx
+
+    @contextlib.asynccontextmanager
+    async def _join(self, *, synced: bool) -> AsyncIterator[Tx]:
+        await self._acquire()
+        try:
+            group = await self._open_group(synced=synced)
+            tx = Tx(self._writing)
+            await tx.write("SAVEPOINT member")
+        except BaseException:
+            await asyncio.shield(self._leave())
+            raise
+        try:
+            yield tx
+            await tx.write("RELEASE member")
+            group.members += 1
+            group.has_events |= tx.has_events
+        except BaseException:
+            await asyncio.shield(self._undo_and_leave())
+            raise
+        await asyncio.shield(self._leave())
+        await asyncio.shield(group.committed)
+
+    async def _acquire(self) -> None:
+        self._waiting += 1
+        try:
+            await self._lock.acquire()
+        except asyncio.CancelledError:
+            self._waiting -= 1
+            if self._group is not None and not self._waiting and not self._lock.locked():
+                # The group was left open for us: nobody else will commit it.
+                await self._lock.acquire()
+                await asyncio.shield(self._leave())
+            raise
+        self._waiting -= 1
+
+    async def _open_group(self, *, synced: bool) -> _Group:
+        if self._group is not None and (self._group.synced is not synced or not self._writing.in_transaction):
+            await self._commit()
+        if self._group is None:
+            if self._synced is not synced:
+                await self._writing.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
+                self._synced = synced
+            with _translated("write"):
+                await self._writing.execute("BEGIN IMMEDIATE")
+            self._group = _Group(synced=synced)
+        return self._group
+
+    async def _undo_and_leave(self) -> None:
+        with contextlib.suppress(sqlite3.OperationalError):  # SQLite undid it all by itself (disk full)
+            await self._writing.execute("ROLLBACK TO member")
+            await self._writing.execute("RELEASE member")
+        await self._leave()
+
+    async def _leave(self) -> None:
+        """Commit, unless the next transaction already waits and can share the commit."""
+        try:
+            group = self._group
+            if group is not None and (not self._waiting or group.members >= LARGEST_GROUP):
+                await self._commit()
+        finally:
+            self._lock.release()
+
+    async def _commit(self) -> None:
+        group = self._group
+        if group is None:
+            return
+        self._group = None
+        try:
+            with _translated("write"):
+                await self._writing.execute("COMMIT")  # fails if SQLite undid the transaction by itself
+        except (Unavailable, sqlite3.Error) as error:
+            with contextlib.suppress(sqlite3.Error):
+                await self._writing.rollback()
+            group.committed.set_exception(error)
+            group.committed.exception()  # all members may be gone; that is not an error of its own
+            return
+        group.committed.set_result(None)
+        if group.has_events:
+            self.after_events()
+
+
+@contextlib.asynccontextmanager
+async def _connect(path: Path) -> AsyncIterator[aiosqlite.Connection]:
+    async with aiosqlite.connect(path, isolation_level=None, cached_statements=256) as connection:
+        connection.row_factory = sqlite3.Row
+        await connection.execute("PRAGMA busy_timeout = 5000")
+        await connection.execute("PRAGMA foreign_keys = ON")
+        yield connection
+
+
+async def _migrate(connection: aiosqlite.Connection, path: Path) -> None:
+    steps = sorted(
+        (item for item in resources.files("paas.store.migrations").iterdir() if item.name.endswith(".sql")),
+        key=lambda item: item.name,
+    )
+    try:
+        row = await (await connection.execute("PRAGMA user_version")).fetchone()
+        version = row[0] if row else 0
+        if version > len(steps):
+            raise StateUnusable(
+                f"cannot use {path}: it has schema version {version}, this program knows {len(steps)}",
+                hint="install the newer version of the agent again, or point --state elsewhere",
+            )
+        await connection.execute("PRAGMA journal_mode = WAL")
+        for number, step in enumerate(steps[version:], start=version + 1):
+            sql = step.read_text(encoding="utf-8")
+            await connection.executescript(f"BEGIN IMMEDIATE; {sql}; PRAGMA user_version = {number}; COMMIT")
+    except sqlite3.DatabaseError as error:
+        raise StateUnusable(f"cannot use {path}: {error}") from error
+
+
+@contextlib.contextmanager
+def _translated(verb: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise Unavailable(
+            f"cannot {verb} the database: {error}", hint="free some disk space and ask again"
+        ) from error

@@ -1,0 +1,158 @@
+"""SQL about deployments."""
+
+from paas.core.ids import AppId, ArtifactId, DeploymentId
+from paas.core.model import Deployment
+from paas.core.states import LIVE_DEPLOYMENT
+from paas.store import feed, rows
+from paas.store.database import Reader, Tx, Value
+
+LIVE = "(" + ", ".join(f"'{state}'" for state in sorted(LIVE_DEPLOYMENT)) + ")"
+SORTABLE = ("version", "environment", "created_at", "updated_at")
+
+
+async def insert(tx: Tx, deployment: Deployment) -> None:
+    await tx.write(
+        f"INSERT INTO deployments ({rows.DEPLOYMENT_COLUMNS}, artifact_id)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            deployment.id,
+            deployment.app_id,
+            deployment.sha,
+            deployment.version,
+            deployment.environment,
+            deployment.state,
+            deployment.reason,
+            rows.to_json(deployment.spec),
+            deployment.revision,
+            None if deployment.command is None else rows.to_json(deployment.command),
+            deployment.slept_at,
+            deployment.woken_at,
+            deployment.created_at,
+            deployment.updated_at,
+            deployment.spec.artifact_id,
+        ),
+    )
+    await feed.append(
+        tx,
+        f"deployment.{deployment.state}",
+        at=deployment.created_at,
+        app_id=deployment.app_id,
+        deployment_id=deployment.id,
+        facts={"version": deployment.version, "environment": deployment.environment},
+    )
+
+
+async def update_wishes(tx: Tx, deployment: Deployment, what: str) -> None:
+    """Write what its owner wishes of it (spec, sleep, wake) with the event `deployment.<what>`."""
+    await tx.write(
+        "UPDATE deployments SET spec = ?, revision = ?, slept_at = ?, woken_at = ?, artifact_id = ?,"
+        " updated_at = ? WHERE id = ?",
+        (
+            rows.to_json(deployment.spec),
+            deployment.revision,
+            deployment.slept_at,
+            deployment.woken_at,
+            deployment.spec.artifact_id,
+            deployment.updated_at,
+            deployment.id,
+        ),
+    )
+    await feed.append(
+        tx,
+        f"deployment.{what}",
+        at=deployment.updated_at,
+        app_id=deployment.app_id,
+        deployment_id=deployment.id,
+    )
+
+
+async def get(reader: Reader, deployment_id: DeploymentId) -> Deployment | None:
+    row = await reader.one(
+        f"SELECT {rows.DEPLOYMENT_COLUMNS} FROM deployments WHERE id = ?", (deployment_id,)
+    )
+    return None if row is None else rows.deployment(row)
+
+
+async def of_app(reader: Reader, app_id: AppId, *, below_version: int | None, limit: int) -> list[Deployment]:
+    """List an app's deployments, newest first, from below a version."""
+    found = await reader.all(
+        f"SELECT {rows.DEPLOYMENT_COLUMNS} FROM deployments WHERE app_id = ? AND version < ?"
+        " ORDER BY version DESC LIMIT ?",
+        (app_id, below_version if below_version is not None else 2**62, limit),
+    )
+    return [rows.deployment(row) for row in found]
+
+
+async def page(
+    reader: Reader, *, app_id: AppId | None, sort_by: str, descending: bool, limit: int, offset: int
+) -> tuple[list[Deployment], int]:
+    """List deployments, with their total number. `sort_by` is one of SORTABLE."""
+    if sort_by not in SORTABLE:
+        raise ValueError(sort_by)
+    where = "app_id IN (SELECT id FROM apps WHERE deleted_at IS NULL)" if app_id is None else "app_id = ?"
+    values: tuple[Value, ...] = () if app_id is None else (app_id,)
+    order = "DESC" if descending else "ASC"
+    found = await reader.all(
+        f"SELECT {rows.DEPLOYMENT_COLUMNS} FROM deployments WHERE {where}"
+        f" ORDER BY {sort_by} {order}, id LIMIT ? OFFSET ?",
+        (*values, limit, offset),
+    )
+    total = await reader.value(f"SELECT count(*) FROM deployments WHERE {where}", values)
+    return [rows.deployment(row) for row in found], int(total or 0)
+
+
+async def live_of_app(reader: Reader, app_id: AppId) -> list[Deployment]:
+    found = await reader.all(
+        f"SELECT {rows.DEPLOYMENT_COLUMNS} FROM deployments WHERE app_id = ? AND state IN {LIVE}", (app_id,)
+    )
+    return [rows.deployment(row) for row in found]
+
+
+async def to_look_at(reader: Reader) -> list[DeploymentId]:
+    """Name what a starting agent must look at: live, or stopped and still current, or with a live task."""
+    found = await reader.all(
+        f"SELECT id FROM deployments WHERE state IN {LIVE}"
+        " UNION SELECT current_deployment_id FROM environments WHERE current_deployment_id IS NOT NULL"
+        " UNION SELECT deployment_id FROM tasks WHERE ended_at IS NULL"
+    )
+    return [row["id"] for row in found]
+
+
+async def restless(reader: Reader) -> list[DeploymentId]:
+    """Name the deployments in which something runs or is about to: sleeping ones need no second look."""
+    found = await reader.all(
+        "SELECT DISTINCT deployment_id AS id FROM tasks WHERE state IN ('starting', 'running', 'stopping')"
+        " UNION SELECT id FROM deployments WHERE state IN ('queued', 'building', 'starting')"
+    )
+    return [row["id"] for row in found]
+
+
+async def waiting_for(reader: Reader, artifact_id: ArtifactId) -> list[DeploymentId]:
+    """Name the queued deployments that wait for this artifact's bytes."""
+    found = await reader.all(
+        "SELECT id FROM deployments WHERE artifact_id = ? AND state = 'queued'", (artifact_id,)
+    )
+    return [row["id"] for row in found]
+
+
+async def remember_key(
+    tx: Tx, app_id: AppId, key: str, *, request_sha256: str, deployment_id: DeploymentId, now: float
+) -> None:
+    await tx.write(
+        "INSERT INTO idempotency_keys (app_id, key, request_sha256, deployment_id, created_at)"
+        " VALUES (?, ?, ?, ?, ?)",
+        (app_id, key, request_sha256, deployment_id, now),
+    )
+
+
+async def recall_key(reader: Reader, app_id: AppId, key: str) -> tuple[str, DeploymentId] | None:
+    """Find what an Idempotency-Key did before: the request's hash and its deployment."""
+    row = await reader.one(
+        "SELECT request_sha256, deployment_id FROM idempotency_keys WHERE app_id = ? AND key = ?",
+        (app_id, key),
+    )
+    return None if row is None else (row["request_sha256"], row["deployment_id"])
+
+
+async def forget_keys(tx: Tx, *, before: float) -> None:
+    await tx.write("DELETE FROM idempotency_keys WHERE created_at < ?", (before,))

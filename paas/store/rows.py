@@ -1,0 +1,91 @@
+"""Between rows and records, for every table."""
+
+import sqlite3
+
+import msgspec
+
+from paas.core.model import App, Artifact, Deployment, Spec, Task, WakePolicy
+from paas.core.states import DeploymentState, TaskState
+
+APP_COLUMNS = (
+    "id, name, namespace, subdomain, description, labels, default_deployment_spec, wake_policy,"
+    " created_at, updated_at"
+)
+ARTIFACT_COLUMNS = "id, name, content_type, size_bytes, sha256, created_at, uploaded_at"
+DEPLOYMENT_COLUMNS = (
+    "id, app_id, sha, version, environment, state, reason, spec, revision, command, slept_at, woken_at,"
+    " created_at, updated_at"
+)
+TASK_COLUMNS = (
+    "id, deployment_id, revision, state, reason, port, exit_code, crashed, stop_requested, created_at,"
+    " started_at, ready_at, ended_at, updated_at"
+)
+
+_labels = msgspec.json.Decoder(dict[str, str])
+_object = msgspec.json.Decoder(dict[str, object])
+_policy = msgspec.json.Decoder(WakePolicy)
+_spec = msgspec.json.Decoder(Spec)
+_command = msgspec.json.Decoder(tuple[str, ...])
+
+
+def to_json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def app(row: sqlite3.Row) -> App:
+    default = row["default_deployment_spec"]
+    return App(
+        id=row["id"],
+        name=row["name"],
+        namespace=row["namespace"],
+        subdomain=row["subdomain"],
+        description=row["description"],
+        labels=_labels.decode(row["labels"]),
+        default_deployment_spec=None if default is None else _object.decode(default),
+        wake_policy=_policy.decode(row["wake_policy"]),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+def artifact(row: sqlite3.Row) -> Artifact:
+    return Artifact(**{key: row[key] for key in row.keys()})  # noqa: SIM118 - a Row iterates its values
+
+
+def deployment(row: sqlite3.Row) -> Deployment:
+    command = row["command"]
+    return Deployment(
+        id=row["id"],
+        app_id=row["app_id"],
+        sha=row["sha"],
+        version=row["version"],
+        environment=row["environment"],
+        state=DeploymentState(row["state"]),
+        reason=row["reason"],
+        spec=_spec.decode(row["spec"]),
+        revision=row["revision"],
+        command=None if command is None else _command.decode(command),
+        slept_at=row["slept_at"],
+        woken_at=row["woken_at"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+def task(row: sqlite3.Row) -> Task:
+    return Task(
+        id=row["id"],
+        deployment_id=row["deployment_id"],
+        revision=row["revision"],
+        state=TaskState(row["state"]),
+        reason=row["reason"],
+        port=row["port"],
+        exit_code=row["exit_code"],
+        crashed=bool(row["crashed"]),
+        stop_requested=bool(row["stop_requested"]),
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        ready_at=row["ready_at"],
+        ended_at=row["ended_at"],
+        updated_at=row["updated_at"],
+    )

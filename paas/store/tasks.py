@@ -1,0 +1,95 @@
+"""SQL about tasks."""
+
+from collections.abc import Sequence
+
+from paas.core.ids import DeploymentId, TaskId
+from paas.core.model import Deployment, Task
+from paas.core.states import LIVE_TASK, TaskState
+from paas.store import feed, rows
+from paas.store.database import Reader, Tx
+
+LIVE = "(" + ", ".join(f"'{state}'" for state in sorted(LIVE_TASK)) + ")"
+ENDED_SHOWN = 8  # enough for plan() to see a crash loop
+
+
+async def insert(tx: Tx, deployment: Deployment, task_id: TaskId, *, now: float) -> None:
+    """Make a pending task: its name exists before anything is started."""
+    await tx.write(
+        "INSERT INTO tasks (id, deployment_id, revision, state, created_at, updated_at)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (task_id, deployment.id, deployment.revision, TaskState.PENDING, now, now),
+    )
+    await feed.append(
+        tx,
+        "task.pending",
+        at=now,
+        app_id=deployment.app_id,
+        deployment_id=deployment.id,
+        task_id=task_id,
+    )
+
+
+async def get(reader: Reader, task_id: TaskId) -> Task | None:
+    row = await reader.one(f"SELECT {rows.TASK_COLUMNS} FROM tasks WHERE id = ?", (task_id,))
+    return None if row is None else rows.task(row)
+
+
+async def of_deployment(reader: Reader, deployment_id: DeploymentId) -> list[Task]:
+    """List all tasks a deployment ever had and retention kept, newest first."""
+    found = await reader.all(
+        f"SELECT {rows.TASK_COLUMNS} FROM tasks WHERE deployment_id = ? ORDER BY created_at DESC, id",
+        (deployment_id,),
+    )
+    return [rows.task(row) for row in found]
+
+
+async def page(reader: Reader, *, limit: int, offset: int) -> tuple[list[Task], int]:
+    """List all tasks, newest first, with their total number."""
+    found = await reader.all(
+        f"SELECT {rows.TASK_COLUMNS} FROM tasks ORDER BY created_at DESC, id LIMIT ? OFFSET ?",
+        (limit, offset),
+    )
+    return [rows.task(row) for row in found], int(await reader.value("SELECT count(*) FROM tasks") or 0)
+
+
+async def live_and_latest_ended(reader: Reader, deployment_id: DeploymentId) -> list[Task]:
+    """Read what plan() looks at: every live task, and the last few that ended."""
+    found = await reader.all(
+        f"SELECT {rows.TASK_COLUMNS} FROM tasks WHERE deployment_id = ?1 AND state IN {LIVE}"
+        f" UNION ALL SELECT * FROM (SELECT {rows.TASK_COLUMNS} FROM tasks WHERE deployment_id = ?1"
+        f" AND ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT {ENDED_SHOWN})",
+        (deployment_id,),
+    )
+    return [rows.task(row) for row in found]
+
+
+async def live_ids(reader: Reader) -> set[TaskId]:
+    return {row["id"] for row in await reader.all(f"SELECT id FROM tasks WHERE state IN {LIVE}")}
+
+
+async def count_ready(reader: Reader, deployment_ids: Sequence[DeploymentId]) -> dict[DeploymentId, int]:
+    """Count the running tasks of some deployments."""
+    marks = ", ".join("?" * len(deployment_ids))
+    found = await reader.all(
+        f"SELECT deployment_id, count(*) AS ready FROM tasks WHERE state = 'running'"
+        f" AND deployment_id IN ({marks}) GROUP BY deployment_id",
+        list(deployment_ids),
+    )
+    return {row["deployment_id"]: row["ready"] for row in found}
+
+
+async def request_stop(tx: Tx, task: Task, *, now: float) -> None:
+    """Note that somebody wants this one task to end; the next pass does it."""
+    await tx.write("UPDATE tasks SET stop_requested = 1, updated_at = ? WHERE id = ?", (now, task.id))
+    await feed.append(tx, "task.stop_requested", at=now, deployment_id=task.deployment_id, task_id=task.id)
+
+
+async def delete_ended(tx: Tx, *, keep_per_deployment: int) -> list[TaskId]:
+    """Delete the oldest ended tasks beyond a number per deployment, and name them."""
+    found = await tx.all(
+        "DELETE FROM tasks WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER"
+        " (PARTITION BY deployment_id ORDER BY ended_at DESC) AS place FROM tasks"
+        " WHERE ended_at IS NOT NULL) WHERE place > ?) RETURNING id",
+        (keep_per_deployment,),
+    )
+    return [row["id"] for row in found]

@@ -1,0 +1,106 @@
+"""move(): the only statement that changes a state, with the event that says so."""
+
+from dataclasses import replace
+from typing import TypedDict, Unpack
+
+from paas.core.errors import IllegalMove, Stale
+from paas.core.ids import AppId
+from paas.core.model import Deployment, Task
+from paas.core.states import DEPLOYMENT_MOVES, TASK_MOVES, DeploymentState, TaskState
+from paas.store import feed
+from paas.store.database import Tx, Value
+from paas.store.rows import to_json
+
+
+class TaskFacts(TypedDict, total=False):
+    """What is learned of a task in the moment of its move."""
+
+    port: int | None
+    exit_code: int | None
+    crashed: bool
+    started_at: float
+    ready_at: float
+    ended_at: float
+
+
+class DeploymentFacts(TypedDict, total=False):
+    """What is learned of a deployment in the moment of its move."""
+
+    command: tuple[str, ...]
+    slept_at: float
+
+
+async def move_task(
+    tx: Tx, task: Task, to: TaskState, *, now: float, reason: str | None = None, **facts: Unpack[TaskFacts]
+) -> Task:
+    """Move a task to a new state and add the event that says so.
+
+    Raises IllegalMove if the table forbids it, and Stale if the row is no longer in
+    `task.state`: someone else moved it, read again.
+    """
+    if to not in TASK_MOVES[task.state]:
+        raise IllegalMove(f"cannot move task {task.id} from {task.state} to {to}")
+    columns: dict[str, Value] = {key: _value(value) for key, value in facts.items()}
+    columns |= {"state": to, "reason": reason, "updated_at": now}
+    await _compare_and_set(tx, "tasks", task.id, task.state, columns)
+    await feed.append(
+        tx,
+        f"task.{to}",
+        at=now,
+        app_id=await _app_of(tx, task),
+        deployment_id=task.deployment_id,
+        task_id=task.id,
+        reason=reason,
+        facts=dict(facts),
+    )
+    return replace(task, state=to, reason=reason, updated_at=now, **facts)
+
+
+async def move_deployment(
+    tx: Tx,
+    deployment: Deployment,
+    to: DeploymentState,
+    *,
+    now: float,
+    reason: str | None = None,
+    **facts: Unpack[DeploymentFacts],
+) -> Deployment:
+    """Move a deployment likewise; see `move_task`."""
+    if to not in DEPLOYMENT_MOVES[deployment.state]:
+        raise IllegalMove(f"cannot move deployment {deployment.id} from {deployment.state} to {to}")
+    columns: dict[str, Value] = {key: _value(value) for key, value in facts.items()}
+    columns |= {"state": to, "reason": reason, "updated_at": now}
+    await _compare_and_set(tx, "deployments", deployment.id, deployment.state, columns)
+    await feed.append(
+        tx,
+        f"deployment.{to}",
+        at=now,
+        app_id=deployment.app_id,
+        deployment_id=deployment.id,
+        reason=reason,
+        facts={"version": deployment.version, "environment": deployment.environment},
+    )
+    return replace(deployment, state=to, reason=reason, updated_at=now, **facts)
+
+
+async def _compare_and_set(tx: Tx, table: str, record_id: str, old: str, columns: dict[str, Value]) -> None:
+    assignments = ", ".join(f"{name} = ?" for name in columns)
+    changed = await tx.write(
+        f"UPDATE {table} SET {assignments} WHERE id = ? AND state = ?",
+        (*columns.values(), record_id, old),
+    )
+    if not changed:
+        raise Stale(f"cannot move {record_id} in {table}: it is no longer {old}")
+
+
+async def _app_of(tx: Tx, task: Task) -> AppId | None:
+    row = await tx.one("SELECT app_id FROM deployments WHERE id = ?", (task.deployment_id,))
+    return row["app_id"] if row is not None else None
+
+
+def _value(value: object) -> Value:
+    if isinstance(value, bool):
+        return int(value)
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return to_json(value)
