@@ -1,0 +1,211 @@
+"""Make an uploaded program ready to run: unpack it once, find its command."""
+
+import asyncio
+import os
+import re
+import secrets
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from paas.builders.unpack import EXECUTABLE, UnpackLimits, check_links, unpack_tar, unpack_zip
+from paas.core.errors import BadArchive, Unavailable
+from paas.core.model import Artifact
+
+PROCFILE = "Procfile"
+PROCFILE_LIMIT = 64 * 1024  # bytes
+TEMPORARY = ".unpack-"
+HEAD_SIZE = 512  # one block of tar, where its magic word stands at 257
+
+# What a shell must see whole. Everything else is one command, and `exec` spares its shell.
+SHELL_SYNTAX = re.compile(r"[;&|<>()`{}!#]|\$\(|^\s*\w+=")
+SHELL_WORDS = frozenset(
+    {
+        "exec",
+        "cd",
+        "export",
+        "unset",
+        "set",
+        "source",
+        ".",
+        "eval",
+        "trap",
+        "umask",
+        "ulimit",
+        "if",
+        "while",
+        "until",
+        "for",
+        "case",
+        "wait",
+        "exit",
+    }
+)
+
+
+class ArchiveBuilder:
+    """Unpacks artifacts below `programs_root`, one folder a content; `artifact_path` finds the bytes."""
+
+    def __init__(
+        self, programs_root: Path, artifact_path: Callable[[str], Path], limits: UnpackLimits
+    ) -> None:
+        self._programs_root = programs_root
+        self._artifact_path = artifact_path
+        self._limits = limits
+
+    def folder(self, sha256: str) -> Path:
+        """Say where a content is unpacked; tasks run there."""
+        return self._programs_root / sha256
+
+    async def build(self, artifact: Artifact) -> tuple[str, ...]:
+        """Unpack it, once per content, and return the command, to be run in its `folder`.
+
+        An artifact is an executable file, or a tar, tar.gz or zip with a Procfile or a single executable
+        at its root (a single folder around everything is looked through). Raises BadArchive; nothing
+        is left behind then. Safe to repeat and to cancel.
+        """
+        if artifact.sha256 is None:
+            raise BadArchive(f"cannot build artifact {artifact.id}: nothing was uploaded yet")
+        return await asyncio.to_thread(self._build, artifact.sha256, artifact.name)
+
+    async def delete(self, sha256: str) -> None:
+        """Delete an unpacked program that no task uses; absent is success."""
+        await asyncio.to_thread(shutil.rmtree, self.folder(sha256), ignore_errors=True)
+
+    async def sweep_temporary(self) -> None:
+        """Delete what builds cut off by an earlier end of the agent left; call before any `build`."""
+        await asyncio.to_thread(self._sweep_temporary)
+
+    def _build(self, sha256: str, name: str) -> tuple[str, ...]:
+        folder = self.folder(sha256)
+        if folder.is_dir():
+            return _command(folder)
+        try:
+            self._programs_root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=self._programs_root) as temporary:
+                return self._build_in(Path(temporary), folder, self._artifact_path(sha256), name)
+        except FileNotFoundError as error:
+            raise BadArchive("cannot build the artifact: its bytes are gone; upload them again") from error
+        except OSError as error:
+            raise Unavailable(f"cannot unpack the artifact: {error.strerror or error}") from error
+
+    def _build_in(self, temporary: Path, folder: Path, source: Path, name: str) -> tuple[str, ...]:
+        unpacked = temporary / secrets.token_hex(8)  # a name no link in an archive can know
+        unpacked.mkdir()
+        self._fill(unpacked, source, name)
+        program = _look_through(unpacked)
+        check_links(program)  # the folder around it is about to go
+        program.chmod(0o755)
+        command = _command(program)
+        try:
+            program.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # another build of the same content was faster
+                raise
+        return command
+
+    def _fill(self, folder: Path, source: Path, name: str) -> None:
+        with source.open("rb", buffering=0) as file:
+            head = file.read(HEAD_SIZE)
+            file.seek(0)
+            if is_program(head):
+                _place_program(file, folder / safe_name(name))
+            elif head.startswith(b"\x1f\x8b"):
+                unpack_tar(file, folder, self._limits, gzipped=True)
+            elif head[257:262] == b"ustar":
+                unpack_tar(file, folder, self._limits, gzipped=False)
+            elif head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+                unpack_zip(file, folder, self._limits)
+            else:
+                raise BadArchive(
+                    "cannot build the artifact: it is neither a program nor an archive",
+                    hint="upload an ELF or `#!` executable, or a tar, tar.gz or zip",
+                )
+
+    def _sweep_temporary(self) -> None:
+        for path in self._programs_root.glob(f"{TEMPORARY}*"):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def is_program(head: bytes) -> bool:
+    """Say whether Linux can run a file that starts so: an ELF binary, or a script with `#!`."""
+    return head.startswith((b"\x7fELF", b"#!"))
+
+
+def safe_name(name: str) -> str:
+    """Turn an artifact's name into a file name that needs no quoting anywhere."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", os.path.basename(name)).lstrip(".-")  # noqa: PTH119 - no path
+    return plain[:100] or "program"
+
+
+def _place_program(file: BinaryIO, target: Path) -> None:
+    with target.open("xb") as copy:
+        shutil.copyfileobj(file, copy)
+    target.chmod(0o755)  # an upload says nothing of its mode
+
+
+def _look_through(folder: Path) -> Path:
+    """Find the folder that counts as the root: many archivers put one folder around everything."""
+    entries = list(os.scandir(folder))
+    if len(entries) == 1 and entries[0].is_dir(follow_symlinks=False):
+        return folder / entries[0].name
+    return folder
+
+
+def _command(folder: Path) -> tuple[str, ...]:
+    procfile = folder / PROCFILE
+    if procfile.is_file() and not procfile.is_symlink():
+        return _procfile_command(procfile)
+    programs = _programs(folder)
+    match programs:
+        case [program]:
+            return (f"./{program.name}",)
+        case []:
+            cause = "it has neither a Procfile nor an executable file at its root"
+        case _:
+            names = ", ".join(sorted(ascii(program.name) for program in programs)[:5])
+            cause = f"it has no Procfile and more than one executable at its root: {names}"
+    raise BadArchive(
+        f"cannot build the artifact: {cause}",
+        hint="add a file named Procfile with a line such as `web: ./server`",
+    )
+
+
+def _programs(folder: Path) -> list[Path]:
+    """List the executables at the root; by content where no file has the mode, as in zips from Windows."""
+    files = [path for path in folder.iterdir() if path.is_file() and not path.is_symlink()]
+    executable = [path for path in files if stat.S_IMODE(path.stat().st_mode) & EXECUTABLE]
+    if executable:
+        return executable
+    programs = [path for path in files if is_program(_head(path))]
+    if len(programs) == 1:
+        programs[0].chmod(0o755)
+    return programs
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(4)
+
+
+def _procfile_command(procfile: Path) -> tuple[str, ...]:
+    with procfile.open("rb") as file:
+        text = file.read(PROCFILE_LIMIT).decode("utf-8", "replace")
+    for line in text.splitlines():
+        kind, _, command = line.partition(":")
+        if kind.strip() == "web" and command.strip():
+            return ("/bin/sh", "-c", shell_line(command.strip()))
+    raise BadArchive(
+        "cannot build the artifact: its Procfile has no `web:` line",
+        hint="add a line such as `web: ./server --port $PORT`",
+    )
+
+
+def shell_line(command: str) -> str:
+    """Let the shell give way to a plain command, so that signals and memory are the program's own."""
+    if SHELL_SYNTAX.search(command) or command.split(maxsplit=1)[0] in SHELL_WORDS:
+        return command
+    return f"exec {command}"
