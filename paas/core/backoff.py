@@ -14,7 +14,7 @@ def failures_in_a_row(ended_newest_first: Sequence[Task], *, since: float) -> in
     """Count the latest failures after `since`, up to the first task that ran well."""
     count = 0
     for task in ended_newest_first:
-        if not task.crashed or task.created_at < since or _ran_well(task):
+        if not task.crashed or (task.ended_at or 0.0) < since or _ran_well(task):
             break
         count += 1
     return count

@@ -156,3 +156,35 @@ async def recall_key(reader: Reader, app_id: AppId, key: str) -> tuple[str, Depl
 
 async def forget_keys(tx: Tx, *, before: float) -> None:
     await tx.write("DELETE FROM idempotency_keys WHERE created_at < ?", (before,))
+
+
+async def beyond_retention(reader: Reader, *, keep_per_app: int) -> list[Deployment]:
+    """List the oldest deployments beyond a number per app that are current nowhere and not under way."""
+    found = await reader.all(
+        f"SELECT {rows.DEPLOYMENT_COLUMNS} FROM (SELECT *, row_number() OVER"
+        " (PARTITION BY app_id ORDER BY version DESC) AS place FROM deployments"
+        " WHERE state IN ('superseded', 'stopped', 'failed', 'cancelled')"
+        " AND id NOT IN (SELECT current_deployment_id FROM environments"
+        "   WHERE current_deployment_id IS NOT NULL)) WHERE place > ?",
+        (keep_per_app,),
+    )
+    return [rows.deployment(row) for row in found]
+
+
+async def delete_ended(tx: Tx, deployment_id: DeploymentId) -> bool:
+    """Delete a deployment of which no task is live, with its tasks' rows; False if one is."""
+    changed = await tx.write(
+        "DELETE FROM deployments WHERE id = ? AND state IN ('stopped', 'failed', 'cancelled')"
+        " AND NOT EXISTS (SELECT 1 FROM tasks WHERE deployment_id = deployments.id AND ended_at IS NULL)",
+        (deployment_id,),
+    )
+    return bool(changed)
+
+
+async def programs_in_use(reader: Reader) -> set[str]:
+    """Name the SHA-256 of every artifact that a live deployment runs."""
+    found = await reader.all(
+        "SELECT DISTINCT f.sha256 AS sha256 FROM deployments d JOIN artifacts f ON f.id = d.artifact_id"
+        f" WHERE d.state IN {LIVE} AND f.sha256 IS NOT NULL"
+    )
+    return {row["sha256"] for row in found}

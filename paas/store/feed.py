@@ -83,8 +83,9 @@ async def read(
     limit: int,
     newest_first: bool = False,
 ) -> list[Event]:
-    where, values = ["seq < ?" if newest_first else "seq > ?"], [seq]
-    conditions: list[str | int] = list(values)
+    """Read up to `limit` events after a sequence number, or before it, newest first."""
+    where = ["seq < ?" if newest_first else "seq > ?"]
+    conditions: list[str | int] = [seq]
     if app_id is not None:
         where.append("app_id = ?")
         conditions.append(app_id)
@@ -97,6 +98,11 @@ async def read(
         (*conditions, limit),
     )
     return [_event(row) for row in rows]
+
+
+async def delete_old(tx: Tx, *, keep: int) -> None:
+    """Delete the oldest events beyond a number."""
+    await tx.write("DELETE FROM events WHERE seq <= (SELECT max(seq) FROM events) - ?", (keep,))
 
 
 def _event(row: sqlite3.Row) -> Event:

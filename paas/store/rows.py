@@ -1,11 +1,15 @@
 """Between rows and records, for every table."""
 
 import sqlite3
+from typing import Any
 
 import msgspec
 
+from paas.core.ids import DeploymentId
 from paas.core.model import App, Artifact, Deployment, Spec, Task, WakePolicy
 from paas.core.states import DeploymentState, TaskState
+
+Row = sqlite3.Row | dict[str, Any]  # what SQLite gives has no types until it is a record
 
 APP_COLUMNS = (
     "id, name, namespace, subdomain, description, labels, default_deployment_spec, wake_policy,"
@@ -25,6 +29,7 @@ _labels = msgspec.json.Decoder(dict[str, str])
 _object = msgspec.json.Decoder(dict[str, object])
 _policy = msgspec.json.Decoder(WakePolicy)
 _spec = msgspec.json.Decoder(Spec)
+_current = msgspec.json.Decoder(dict[str, DeploymentId])
 _command = msgspec.json.Decoder(tuple[str, ...])
 
 
@@ -32,7 +37,17 @@ def to_json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def app(row: sqlite3.Row) -> App:
+def part(row: sqlite3.Row, prefix: str) -> Row:
+    """Take one table's columns out of a joined row."""
+    start = len(prefix)
+    return {key[start:]: row[key] for key in row.keys() if key.startswith(prefix)}  # noqa: SIM118
+
+
+def current(text: str) -> dict[str, DeploymentId]:
+    return _current.decode(text)
+
+
+def app(row: Row) -> App:
     default = row["default_deployment_spec"]
     return App(
         id=row["id"],
@@ -48,11 +63,11 @@ def app(row: sqlite3.Row) -> App:
     )
 
 
-def artifact(row: sqlite3.Row) -> Artifact:
+def artifact(row: Row) -> Artifact:
     return Artifact(**{key: row[key] for key in row.keys()})  # noqa: SIM118 - a Row iterates its values
 
 
-def deployment(row: sqlite3.Row) -> Deployment:
+def deployment(row: Row) -> Deployment:
     command = row["command"]
     return Deployment(
         id=row["id"],
@@ -72,7 +87,7 @@ def deployment(row: sqlite3.Row) -> Deployment:
     )
 
 
-def task(row: sqlite3.Row) -> Task:
+def task(row: Row) -> Task:
     return Task(
         id=row["id"],
         deployment_id=row["deployment_id"],

@@ -9,7 +9,7 @@ from paas.store import feed, rows
 from paas.store.database import Reader, Tx
 
 LIVE = "(" + ", ".join(f"'{state}'" for state in sorted(LIVE_TASK)) + ")"
-ENDED_SHOWN = 8  # enough for plan() to see a crash loop
+ENDED_SHOWN = 10  # enough for plan() to see a crash loop
 
 
 async def insert(tx: Tx, deployment: Deployment, task_id: TaskId, *, now: float) -> None:
@@ -93,3 +93,7 @@ async def delete_ended(tx: Tx, *, keep_per_deployment: int) -> list[TaskId]:
         (keep_per_deployment,),
     )
     return [row["id"] for row in found]
+
+
+async def ids_known(reader: Reader) -> set[TaskId]:
+    return {row["id"] for row in await reader.all("SELECT id FROM tasks")}

@@ -1,0 +1,135 @@
+"""The configuration file: TOML to a frozen Config. Unknown keys are refused with their line."""
+
+import os
+import re
+import tomllib
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+
+import msgspec
+
+from paas.core.errors import PaasError
+
+
+class BadConfig(PaasError):
+    """The configuration cannot be used; the message names file, line and cause."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiConfig:
+    listen: str = "127.0.0.1:47080"
+    allowed_hosts: tuple[str, ...] = ()  # names besides localhost under which the API may be asked
+    upload_bytes: int = 2 * 1024**3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyConfig:
+    listen: str = "0.0.0.0:47000"
+    domain: str = "localhost"
+    public_scheme: str = "http"  # how users reach the proxy, for the URLs that are shown
+    public_port: int = 0  # 0: the port it listens on
+    head_bytes: int = 32 * 1024
+    header_count: int = 100
+    head_arrival_secs: float = 10
+    idle_connection_secs: float = 75
+    connections: int = 10_000
+    waiting_per_deployment: int = 256
+    waiting_total: int = 1024
+    wake_patience_secs: float = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TasksConfig:
+    user: str = "paas-apps"  # whom native tasks run as when the agent is root
+    first_port: int = 20000
+    last_port: int = 29999
+    log_bytes: int = 10 * 1024**2  # kept of each task's output
+    drain_secs: float = 30  # open requests may take this long before their task is stopped
+    unpacked_bytes: int = 1024**3
+    unpacked_files: int = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionConfig:
+    deployments_per_app: int = 20  # besides those that are current
+    tasks_per_deployment: int = 20  # ended ones, with their output
+    events: int = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    state: str = ""  # empty: /var/lib/paas for root, else below the user's home
+    log_level: str = "info"
+    api: ApiConfig = field(default_factory=ApiConfig)
+    proxy: ProxyConfig = field(default_factory=ProxyConfig)
+    tasks: TasksConfig = field(default_factory=TasksConfig)
+    retention: RetentionConfig = field(default_factory=RetentionConfig)
+
+    def state_directory(self) -> Path:
+        if self.state:
+            return Path(self.state)
+        if os.geteuid() == 0:
+            return Path("/var/lib/paas")
+        return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "paas"
+
+
+def load(path: Path) -> Config:
+    """Read a configuration file. Raises BadConfig."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        raw = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadConfig(f"cannot read {path}: {error}") from error
+    _refuse_unknown(raw, Config, text, path)
+    try:
+        config = msgspec.convert(raw, Config)
+    except msgspec.ValidationError as error:
+        raise BadConfig(f"cannot use {path}: {error}") from error
+    split_address(config.api.listen)
+    split_address(config.proxy.listen)
+    return config
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """Split HOST:PORT or [IPV6]:PORT. Raises BadConfig."""
+    match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]+):(\d{1,5})", text)
+    if match is None or int(match[2]) > 65535:  # noqa: PLR2004 - the largest port
+        raise BadConfig(f"cannot use the address {text!r}: it must be HOST:PORT")
+    return match[1].strip("[]"), int(match[2])
+
+
+def _refuse_unknown(raw: dict[str, object], shape: type, text: str, path: Path, table: str = "") -> None:
+    known = {item.name: _TABLES.get(item.name) for item in fields(shape)}
+    for key, value in raw.items():
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            raise BadConfig(
+                f"cannot use {path}: line {_line_of(text, table, key)}: unknown key {table}{key}",
+                hint=f"did you mean {table}{near[0]}?" if near else None,
+            )
+        inner = known[key]
+        if isinstance(value, dict) and inner is not None:
+            _refuse_unknown(value, inner, text, path, f"{table}{key}.")
+
+
+_TABLES: dict[str, type] = {
+    "api": ApiConfig,
+    "proxy": ProxyConfig,
+    "tasks": TasksConfig,
+    "retention": RetentionConfig,
+}
+
+
+def _line_of(text: str, table: str, key: str) -> int:
+    """Find where a key stands; tomllib does not tell."""
+    inside = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        header = re.match(r"\s*\[([^\]]+)\]", line)
+        if header is not None:
+            inside = header[1].strip() + "."
+            if inside == f"{table}{key}.":
+                return number
+        elif inside == table and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[.=]", line):
+            return number
+    return 1

@@ -1,0 +1,325 @@
+"""plan(): what to do next about one deployment. Pure; the only place that decides.
+
+It looks at what is true now, never at what happened, so it may be asked at any time and
+any number of times. What it returns is done by the executor, one action per task at a time.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from paas.core.backoff import LOOP_AT, delay_after, failures_in_a_row
+from paas.core.ids import TaskId
+from paas.core.model import Demand, Deployment, Instance, Refusal, Task
+from paas.core.states import DeploymentState, TaskState
+
+KILLED_AFTER = "it ran for its max_runtime_secs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What is true of one deployment: as stored, as drivers see it, as traffic wants it."""
+
+    deployment: Deployment
+    has_artifact: bool  # its bytes are here
+    is_current: bool
+    newer_is_current: bool
+    live: tuple[Task, ...]
+    ended: tuple[Task, ...]  # the last few, newest first
+    seen: Mapping[TaskId, Instance]
+    published: Mapping[TaskId, int]  # tasks that take traffic, with their requests in flight
+    demand: Demand
+    in_hand: frozenset[str]  # ids of tasks, and of the deployment, with an action under way
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """Make the artifact ready to run, then start."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateTasks:
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartTask:
+    """Start it, wait until it is ready, let it take traffic."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class PublishTask:
+    """Let a task that runs already take traffic again."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class StopTask:
+    """Take it out of traffic, let open requests end if it drains, end it."""
+
+    task: Task
+    reason: str
+    only_if_idle: bool = False
+    drains: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RecordEnd:
+    """It ended by itself."""
+
+    task: Task
+    exit_code: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AbortStart:
+    """Give up a start in hand."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class Activate:
+    """Make it current in its environment."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndDeployment:
+    to: DeploymentState
+    reason: str
+
+
+Action = (
+    Build
+    | CreateTasks
+    | StartTask
+    | PublishTask
+    | StopTask
+    | RecordEnd
+    | AbortStart
+    | Activate
+    | EndDeployment
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to do now, how requests that find no task are answered, and when to look again."""
+
+    actions: tuple[Action, ...] = ()
+    refusal: Refusal | None = None
+    routed: bool = True
+    look_again_at: float | None = None
+    look_when_idle: bool = False  # also when the last open request ends
+
+
+@dataclass(slots=True)
+class _Draft:
+    actions: list[Action] = field(default_factory=list)
+    refusal: Refusal | None = None
+    look_at: list[float] = field(default_factory=list)
+    look_when_idle: bool = False
+
+    def done(self, *, routed: bool = True) -> Plan:
+        return Plan(
+            actions=tuple(self.actions),
+            refusal=self.refusal,
+            routed=routed,
+            look_again_at=min(self.look_at, default=None),
+            look_when_idle=self.look_when_idle,
+        )
+
+
+def plan(s: Snapshot, now: float) -> Plan:
+    """Decide what to do about a deployment at the time `now` (epoch seconds)."""
+    match s.deployment.state:
+        case DeploymentState.QUEUED | DeploymentState.BUILDING:
+            return _before_start(s)
+        case DeploymentState.STARTING:
+            return _starting(s, now)
+        case DeploymentState.ACTIVE | DeploymentState.SUPERSEDED:
+            return _serving(s, now)
+        case DeploymentState.STOPPED | DeploymentState.FAILED | DeploymentState.CANCELLED:
+            return _ended(s)
+
+
+def _before_start(s: Snapshot) -> Plan:
+    draft = _Draft()
+    if s.newer_is_current:
+        draft.actions.append(EndDeployment(DeploymentState.CANCELLED, "a newer version took over"))
+    elif s.has_artifact and s.deployment.id not in s.in_hand:
+        draft.actions.append(Build())
+    return draft.done()
+
+
+def _starting(s: Snapshot, now: float) -> Plan:
+    draft = _Draft()
+    if s.newer_is_current:
+        draft.actions.append(EndDeployment(DeploymentState.CANCELLED, "a newer version took over"))
+        return draft.done()
+    failed = next((task for task in s.ended if task.crashed and task.revision == s.deployment.revision), None)
+    if failed is not None:
+        draft.actions.append(EndDeployment(DeploymentState.FAILED, failed.reason or "a task failed"))
+        return draft.done()
+    _follow_the_world(s, draft)
+    target = s.deployment.spec.replicas
+    ready = [task for task in _current(s) if task.id in s.published]
+    if len(ready) >= target and s.deployment.id not in s.in_hand:
+        draft.actions.append(Activate())
+    else:
+        _grow(s, draft, target)
+    return draft.done()
+
+
+def _serving(s: Snapshot, now: float) -> Plan:
+    draft = _Draft()
+    _follow_the_world(s, draft)
+    target = _target(s, now, draft)
+    if target and _may_start(s, now, draft):
+        _grow(s, draft, target)
+    _shrink(s, draft, target, now)
+    if _never_wakes(s.deployment):
+        draft.refusal = Refusal(reason="it is scaled to zero and cold start is disabled", until=None)
+    elif not target and s.deployment.state is DeploymentState.ACTIVE and not _unstarted(s):
+        # Made ahead, so that a wake is one start.
+        draft.actions.append(CreateTasks(1))
+    return draft.done()
+
+
+def _ended(s: Snapshot) -> Plan:
+    draft = _Draft()
+    for task in s.live:
+        if task.state is TaskState.STARTING and task.id in s.in_hand:
+            draft.actions.append(AbortStart(task))
+        elif task.id not in s.in_hand:
+            draft.actions.append(StopTask(task, f"its deployment is {s.deployment.state}"))
+    if s.is_current and s.deployment.state is DeploymentState.STOPPED:
+        draft.refusal = Refusal(reason="it was stopped by its owner", until=None)
+        return draft.done()
+    return draft.done(routed=False)
+
+
+def _follow_the_world(s: Snapshot, draft: _Draft) -> None:
+    """Bring the records of tasks without an action in hand up to what is seen of them."""
+    for task in _at_rest(s):
+        instance = s.seen.get(task.id)
+        is_up = instance is not None and instance.status == "up"
+        match task.state:
+            case TaskState.STOPPING:
+                draft.actions.append(StopTask(task, task.reason or "", drains=False))
+            case TaskState.STARTING:
+                draft.actions.append(StartTask(task))
+            case TaskState.RUNNING if not is_up:
+                draft.actions.append(RecordEnd(task, instance.exit_code if instance else None))
+            case TaskState.RUNNING if task.id not in s.published:
+                draft.actions.append(PublishTask(task))
+            case TaskState.PENDING if is_up:
+                draft.actions.append(StartTask(task))
+            case _:
+                pass
+
+
+def _target(s: Snapshot, now: float, draft: _Draft) -> int:
+    """How many tasks should run now: none while it sleeps."""
+    deployment, spec, demand = s.deployment, s.deployment.spec, s.demand
+    if not spec.cold_start_enabled:
+        return spec.replicas if deployment.state is DeploymentState.ACTIVE else 0
+    awake = max(1, spec.replicas)
+    if demand.waiting:
+        return awake
+    used_at = max(demand.last_used, deployment.woken_at)
+    if used_at <= deployment.slept_at:
+        return 0
+    if demand.in_flight:
+        draft.look_when_idle = True
+        return awake
+    if now < used_at + spec.idle_timeout_secs:
+        draft.look_at.append(used_at + spec.idle_timeout_secs)
+        return awake
+    return 0
+
+
+def _never_wakes(deployment: Deployment) -> bool:
+    spec = deployment.spec
+    if spec.cold_start_enabled:
+        return False
+    return spec.replicas == 0 or deployment.state is DeploymentState.SUPERSEDED
+
+
+def _may_start(s: Snapshot, now: float, draft: _Draft) -> bool:
+    """Hold back starts after failures, and answer requests with the reason meanwhile."""
+    ended = [task for task in s.ended if task.revision == s.deployment.revision]
+    failures = failures_in_a_row(ended, since=s.deployment.woken_at)
+    if not failures:
+        return True
+    last = ended[0]
+    retry_at = (last.ended_at or 0.0) + delay_after(failures)
+    if now >= retry_at:
+        return True
+    draft.look_at.append(retry_at)
+    if not s.published:
+        loop = f"crash loop, {failures} failures in a row: " if failures >= LOOP_AT else ""
+        draft.refusal = Refusal(reason=f"{loop}{last.reason or 'it ended'}", until=retry_at)
+    return False
+
+
+def _grow(s: Snapshot, draft: _Draft, target: int) -> None:
+    """Start pending tasks, and make more, up to the target."""
+    current = [task for task in _current(s) if not task.stop_requested]
+    pending = [task for task in current if task.state is TaskState.PENDING]
+    under_way = [task for task in current if task.state in (TaskState.STARTING, TaskState.RUNNING)]
+    room = target - len(under_way)
+    planned = {action.task.id for action in draft.actions if isinstance(action, StartTask)}
+    for task in pending[: max(0, room)]:
+        if task.id not in s.in_hand and task.id not in planned:
+            draft.actions.append(StartTask(task))
+    missing = room - len(pending)
+    if missing > 0 and s.deployment.id not in s.in_hand:
+        draft.actions.append(CreateTasks(missing))
+
+
+def _shrink(s: Snapshot, draft: _Draft, target: int, now: float) -> None:
+    """Stop what is not wanted: asked to end, outdated, run out, idle, too many."""
+    ready_now = [task for task in _current(s) if task.id in s.published and not task.stop_requested]
+    replaced = len(ready_now) >= target
+    spare = len(ready_now) - target
+    asleep_by_wish = s.demand.last_used <= s.deployment.slept_at
+    for task in _at_rest(s):
+        reason, patient = None, True
+        if task.stop_requested:
+            reason = "stopped on request"
+        elif task.revision != s.deployment.revision:
+            reason = "its deployment changed" if replaced or task.state is TaskState.PENDING else None
+        elif task.state is TaskState.RUNNING:
+            kill_at = _kill_at(s, task)
+            if kill_at is not None and now >= kill_at:
+                reason, patient = KILLED_AFTER, False
+            elif spare > 0 and task.id in s.published:
+                spare -= 1
+                reason = "idle" if not target else "fewer replicas are wanted"
+            elif kill_at is not None:
+                draft.look_at.append(kill_at)
+        if reason is not None and task.state in (TaskState.PENDING, TaskState.RUNNING):
+            idle_only = reason == "idle" and not asleep_by_wish
+            draft.actions.append(StopTask(task, reason, only_if_idle=idle_only, drains=patient))
+
+
+def _kill_at(s: Snapshot, task: Task) -> float | None:
+    limit = s.deployment.spec.max_runtime_secs
+    return None if limit is None or task.started_at is None else task.started_at + limit
+
+
+def _current(s: Snapshot) -> Iterator[Task]:
+    """Live tasks that run the spec as it is now."""
+    return (task for task in s.live if task.revision == s.deployment.revision)
+
+
+def _at_rest(s: Snapshot) -> Iterator[Task]:
+    """Live tasks without an action in hand."""
+    return (task for task in s.live if task.id not in s.in_hand)
+
+
+def _unstarted(s: Snapshot) -> bool:
+    return any(task.state is TaskState.PENDING for task in _current(s)) or s.deployment.id in s.in_hand

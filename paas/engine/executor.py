@@ -1,0 +1,185 @@
+"""Performs what plan() asked for: at most one action per task, failures contained."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from typing import assert_never
+
+from paas.core.errors import BadArchive, Stale, Unavailable
+from paas.core.ids import DeploymentId, new_task_id
+from paas.core.plan import (
+    AbortStart,
+    Action,
+    Activate,
+    Build,
+    CreateTasks,
+    EndDeployment,
+    PublishTask,
+    RecordEnd,
+    StartTask,
+    StopTask,
+)
+from paas.core.states import DeploymentState
+from paas.engine.lifecycle import Lifecycle
+from paas.engine.world import World
+from paas.store import apps, deployments, tasks, transitions
+from paas.store.snapshots import Stored
+
+logger = logging.getLogger(__name__)
+
+AGAIN_AFTER_SECS = 1.0  # when an action failed for a reason of ours: disk full, database busy
+
+
+class Executor:
+    def __init__(self, world: World, lifecycle: Lifecycle, group: asyncio.TaskGroup) -> None:
+        self._world = world
+        self._lifecycle = lifecycle
+        self._group = group
+        self._in_hand: dict[DeploymentId, dict[str, asyncio.Task[None]]] = {}
+
+    def in_hand(self, deployment_id: DeploymentId) -> frozenset[str]:
+        """Name the tasks of a deployment, and itself, that have an action under way."""
+        return frozenset(self._in_hand.get(deployment_id, ()))
+
+    def submit(self, stored: Stored, actions: tuple[Action, ...]) -> None:
+        """Begin each action whose subject has none under way; the others are decided again later."""
+        key = stored.deployment.id
+        for action in actions:
+            subject = _subject(action, key)
+            in_hand = self._in_hand.setdefault(key, {})
+            if isinstance(action, AbortStart):
+                if subject in in_hand:
+                    in_hand[subject].cancel()
+            elif subject not in in_hand:
+                in_hand[subject] = self._group.create_task(
+                    self._perform(stored, action, subject), name=f"{type(action).__name__} {subject}"
+                )
+        if not self._in_hand.get(key, True):
+            del self._in_hand[key]
+
+    async def _perform(self, stored: Stored, action: Action, subject: str) -> None:
+        key = stored.deployment.id
+        delay = 0.0
+        try:
+            await self._act(stored, action)
+        except Stale:
+            logger.debug("Somebody else moved it first", extra={"event": "stale", "subject": subject})
+        except Exception:  # an action may fail, the agent may not
+            delay = AGAIN_AFTER_SECS
+            logger.exception(
+                "Cannot perform %s",
+                type(action).__name__,
+                extra={"event": "action.failed", "deployment": key, "subject": subject},
+            )
+        finally:
+            in_hand = self._in_hand.get(key)
+            if in_hand is not None:
+                in_hand.pop(subject, None)
+                if not in_hand:
+                    del self._in_hand[key]
+            asyncio.get_running_loop().call_later(delay, self._world.poke, key)
+
+    def _act(self, stored: Stored, action: Action) -> Awaitable[None]:
+        match action:
+            case Build():
+                return self._build(stored)
+            case CreateTasks(count=count):
+                return self._create(stored, count)
+            case StartTask(task=task):
+                return self._lifecycle.start(stored, task)
+            case PublishTask(task=task):
+                return self._lifecycle.publish_again(stored, task)
+            case StopTask():
+                return self._lifecycle.stop(stored, action)
+            case RecordEnd(task=task, exit_code=code):
+                return self._lifecycle.record_end(task, code)
+            case Activate():
+                return self._activate(stored)
+            case EndDeployment(to=to, reason=reason):
+                return self._end(stored, to, reason)
+            case AbortStart():
+                raise AssertionError("handled by submit")
+        assert_never(action)
+
+    async def _build(self, stored: Stored) -> None:
+        """Make the artifact ready to run; a broken one fails the deployment with its reason."""
+        world, deployment, artifact = self._world, stored.deployment, stored.artifact
+        if artifact is None:
+            return  # deleted since the plan was made: it waits for another
+        if deployment.state is DeploymentState.QUEUED:
+            async with world.database.record() as tx:
+                deployment = await transitions.move_deployment(
+                    tx, deployment, DeploymentState.BUILDING, now=world.clock.now()
+                )
+        try:
+            command = await world.builder.build(artifact)
+        except (BadArchive, Unavailable) as error:
+            async with world.database.record() as tx:
+                await transitions.move_deployment(
+                    tx,
+                    deployment,
+                    DeploymentState.FAILED,
+                    now=world.clock.now(),
+                    reason=error.message,
+                )
+            return
+        async with world.database.record() as tx:
+            await transitions.move_deployment(
+                tx, deployment, DeploymentState.STARTING, now=world.clock.now(), command=command
+            )
+
+    async def _create(self, stored: Stored, count: int) -> None:
+        """Make pending tasks, and what can be prepared of their start."""
+        ids = [new_task_id() for _ in range(count)]
+        async with self._world.database.record() as tx:
+            for task_id in ids:
+                await tasks.insert(tx, stored.deployment, task_id, now=self._world.clock.now())
+        for task_id in ids:
+            await self._lifecycle.prepare(stored, task_id)
+
+    async def _activate(self, stored: Stored) -> None:
+        """Make it current and supersede the one before, in one transaction."""
+        world, deployment = self._world, stored.deployment
+        now = world.clock.now()
+        async with world.database.record() as tx:
+            current = await apps.current_deployments(tx, deployment.app_id)
+            await transitions.move_deployment(tx, deployment, DeploymentState.ACTIVE, now=now)
+            await apps.set_current(tx, deployment.app_id, deployment.environment, deployment.id)
+            before = await deployments.get(tx, current.get(deployment.environment, deployment.id))
+            if before is not None and before.state is DeploymentState.ACTIVE and before.id != deployment.id:
+                await transitions.move_deployment(
+                    tx,
+                    before,
+                    DeploymentState.SUPERSEDED,
+                    now=now,
+                    reason=f"version {deployment.version} took over",
+                    slept_at=now,
+                )
+        logger.info(
+            "Deployment is active",
+            extra={"event": "deployment.active", "app": stored.app.name, "deployment": deployment.id},
+        )
+        # The new one claims its hosts first; the others then drop theirs and drain.
+        world.poke(deployment.id)
+        for other in current.values():
+            world.poke(other)
+
+    async def _end(self, stored: Stored, to: DeploymentState, reason: str) -> None:
+        async with self._world.database.record() as tx:
+            await transitions.move_deployment(
+                tx, stored.deployment, to, now=self._world.clock.now(), reason=reason
+            )
+        logger.warning(
+            "Deployment %s: %s",
+            to,
+            reason,
+            extra={"event": f"deployment.{to}", "app": stored.app.name, "deployment": stored.deployment.id},
+        )
+
+
+def _subject(action: Action, key: DeploymentId) -> str:
+    match action:
+        case Build() | CreateTasks() | Activate() | EndDeployment():
+            return key
+        case _:
+            return action.task.id

@@ -1,0 +1,259 @@
+"""One task's life as actions: prepare, start, publish, stop, record its end.
+
+Each may be repeated, and each leaves, if it is cut off at any point, something that the
+next pass recognises (architecture: what a crash can leave).
+"""
+
+import asyncio
+import logging
+from datetime import timedelta
+
+from paas.core.errors import PaasError, StartFailed
+from paas.core.ids import TaskId
+from paas.core.model import Address, Instance, Refusal, Task, TaskSpec
+from paas.core.plan import StopTask
+from paas.core.resources import cpu_millis, memory_bytes
+from paas.core.states import TaskState
+from paas.engine.ports import PortPool
+from paas.engine.readiness import until_ready
+from paas.engine.world import World
+from paas.store import transitions
+from paas.store.snapshots import Stored
+
+logger = logging.getLogger(__name__)
+
+SIGNALLED = 128  # a shell's exit code for a program that a signal ended is this plus the signal
+
+
+class Lifecycle:
+    def __init__(self, world: World, group: asyncio.TaskGroup) -> None:
+        self._world = world
+        self._group = group
+        self._ports = PortPool(world.settings.first_port, world.settings.last_port)
+        self._port_of: dict[TaskId, int] = {}
+        self._ended: set[TaskId] = set()
+
+    def note_end(self, task_id: TaskId) -> None:
+        """Hear from the driver that a task ended, so that a start in hand does not wait for it."""
+        self._ended.add(task_id)
+
+    async def prepare(self, stored: Stored, task_id: TaskId) -> None:
+        """Do ahead what a start would wait for; what fails here fails again, with its reason, there."""
+        try:
+            await self._world.driver.prepare(self._spec(stored, task_id, port=0))
+        except PaasError as error:
+            logger.warning(
+                "Cannot prepare a task: %s",
+                error.message,
+                extra={"event": "task.unprepared", "app": stored.app.name, "task": task_id},
+            )
+
+    async def start(self, stored: Stored, task: Task) -> None:
+        """Start a task, wait until it is ready, let it take traffic, record it.
+
+        Recording is off the path of the request that waits: the row and the name exist already.
+        """
+        began = self._world.clock.monotonic()
+        port = self._port_of.get(task.id) or self._ports.take(stored.deployment.spec.networking.port)
+        self._port_of[task.id] = port
+        self._ended.discard(task.id)
+        starting: asyncio.Task[Task] | None = None
+        try:
+            instance = await self._world.driver.start(self._spec(stored, task.id, port=port))
+            address = instance.address or Address(host="127.0.0.1", port=port)
+            starting = self._group.create_task(self._try_note_starting(task, address.port))
+            await self._until_ready(stored, task, instance, address)
+        except PaasError as error:
+            noted = task if starting is None else await starting
+            await self._start_failed(stored, await self._note_starting(noted, port), error)
+            return
+        self._world.router.publish(stored.deployment.id, task.id, address.host, address.port)
+        self._world.task_started(task.id)
+        started = await self._note_starting(await starting, address.port)
+        now = self._world.clock.now()
+        async with self._world.database.record() as tx:
+            await transitions.move_task(tx, started, TaskState.RUNNING, now=now, ready_at=now)
+        logger.info(
+            "Task is ready",
+            extra={
+                "event": "task.ready",
+                "app": stored.app.name,
+                "task": task.id,
+                "took_ms": round((self._world.clock.monotonic() - began) * 1000, 1),
+            },
+        )
+
+    async def publish_again(self, stored: Stored, task: Task) -> None:
+        """Let a task that outlived the agent take traffic again."""
+        instance = (await self._world.driver.look([task.id])).get(task.id)
+        if instance is None or instance.status != "up":
+            return
+        port = instance.address.port if instance.address else task.port
+        if port is None:
+            raise StartFailed(f"cannot reach task {task.id}: its port is not known")
+        self._port_of[task.id] = port
+        self._ports.note(port)
+        self._world.router.publish(stored.deployment.id, task.id, "127.0.0.1", port)
+        self._world.task_started(task.id)
+
+    async def stop(self, stored: Stored, action: StopTask) -> None:
+        """Take a task out of traffic, let its requests end, end it, record it."""
+        world, task, key = self._world, action.task, stored.deployment.id
+        if not world.router.withdraw(key, task.id, only_if_idle=action.only_if_idle):
+            return
+        if action.drains:
+            await self._until_drained(stored, task)
+        if task.state in (TaskState.STARTING, TaskState.RUNNING):
+            async with world.database.record() as tx:
+                task = await transitions.move_task(
+                    tx, task, TaskState.STOPPING, now=world.clock.now(), reason=action.reason
+                )
+        grace = timedelta(seconds=stored.deployment.spec.stop_grace_secs)
+        exit_code = await world.driver.stop(task.id, grace=grace)
+        now = world.clock.now()
+        async with world.database.record() as tx:
+            await transitions.move_task(
+                tx,
+                task,
+                TaskState.STOPPED,
+                now=now,
+                reason=action.reason or task.reason,
+                exit_code=exit_code,
+                ended_at=now,
+            )
+        await self._forget(task)
+        if task.state is not TaskState.PENDING:
+            logger.info(
+                "Task stopped: %s",
+                action.reason,
+                extra={"event": "task.stopped", "app": stored.app.name, "task": task.id},
+            )
+
+    async def record_end(self, task: Task, exit_code: int | None) -> None:
+        """Record that a running task ended by itself."""
+        self._world.router.withdraw(task.deployment_id, task.id)
+        await self._world.driver.stop(task.id, grace=timedelta(0))  # whatever it left running
+        now = self._world.clock.now()
+        async with self._world.database.record() as tx:
+            await transitions.move_task(
+                tx,
+                task,
+                TaskState.STOPPED if exit_code == 0 else TaskState.FAILED,
+                now=now,
+                reason=_how(exit_code),
+                exit_code=exit_code,
+                crashed=True,
+                ended_at=now,
+            )
+        await self._forget(task)
+        logger.warning(
+            "Task ended by itself: %s", _how(exit_code), extra={"event": "task.ended", "task": task.id}
+        )
+
+    async def _until_ready(self, stored: Stored, task: Task, instance: Instance, address: Address) -> None:
+        spec = stored.deployment.spec
+        if instance.status == "exited":
+            raise StartFailed("it ended before it was ready")
+        await until_ready(
+            address,
+            health_path=spec.networking.health_path,
+            timeout_secs=spec.start_timeout_secs,
+            has_ended=lambda: task.id in self._ended,
+        )
+
+    async def _try_note_starting(self, task: Task, port: int) -> Task:
+        """Note it beside the start; what fails is tried again after it, so the start goes on."""
+        try:
+            return await self._note_starting(task, port)
+        except PaasError as error:
+            logger.warning("Cannot record a start: %s", error.message, extra={"event": "record.failed"})
+            return task
+
+    async def _note_starting(self, task: Task, port: int) -> Task:
+        if task.state is TaskState.STARTING:
+            return task
+        now = self._world.clock.now()
+        async with self._world.database.record() as tx:
+            return await transitions.move_task(
+                tx, task, TaskState.STARTING, now=now, port=port, started_at=now
+            )
+
+    async def _start_failed(self, stored: Stored, task: Task, error: PaasError) -> None:
+        """Record why, answer whoever waits, and leave no process."""
+        seen = (await self._world.driver.look([task.id])).get(task.id)
+        exit_code = await self._world.driver.stop(task.id, grace=timedelta(0))
+        reason = error.message
+        if seen is not None and seen.status == "exited":
+            exit_code = seen.exit_code
+            reason = f"{_how(exit_code)} before it was ready"
+        now = self._world.clock.now()
+        async with self._world.database.record() as tx:
+            await transitions.move_task(
+                tx,
+                task,
+                TaskState.FAILED,
+                now=now,
+                reason=reason,
+                exit_code=exit_code,
+                crashed=True,
+                ended_at=now,
+            )
+        self._world.router.refuse(stored.deployment.id, Refusal(reason=reason, until=now + 1))
+        await self._forget(task)
+        logger.warning(
+            "Task failed to start: %s",
+            reason,
+            extra={"event": "task.failed", "app": stored.app.name, "task": task.id},
+        )
+
+    async def _until_drained(self, stored: Stored, task: Task) -> None:
+        drained = asyncio.Event()
+        if not self._world.router.when_drained(stored.deployment.id, task.id, drained.set):
+            return
+        try:
+            async with asyncio.timeout(self._world.settings.drain.total_seconds()):
+                await drained.wait()
+        except TimeoutError:
+            logger.warning(
+                "Requests were still open when the task was stopped",
+                extra={"event": "task.not_drained", "app": stored.app.name, "task": task.id},
+            )
+
+    async def _forget(self, task: Task) -> None:
+        self._world.task_ended(task.id)
+        self._ended.discard(task.id)
+        port = self._port_of.pop(task.id, None)
+        if port is not None:
+            self._ports.give_back(port)
+        await self._world.driver.forget(task.id)
+
+    def _spec(self, stored: Stored, task_id: TaskId, *, port: int) -> TaskSpec:
+        deployment, artifact = stored.deployment, stored.artifact
+        if artifact is None or artifact.sha256 is None or deployment.command is None:
+            raise StartFailed("its artifact is gone")
+        return TaskSpec(
+            task_id=task_id,
+            deployment_id=deployment.id,
+            app_id=deployment.app_id,
+            artifact_sha256=artifact.sha256,
+            command=deployment.command,
+            env={
+                **deployment.spec.env,
+                "DEPLOYMENT_ID": deployment.id,
+                "APP_NAME": stored.app.name,
+                "ENVIRONMENT": deployment.environment,
+            },
+            port=port,
+            cpu_millis=cpu_millis(deployment.spec.resources.cpu),
+            memory_bytes=memory_bytes(deployment.spec.resources.memory),
+            max_runtime_secs=deployment.spec.max_runtime_secs,
+        )
+
+
+def _how(exit_code: int | None) -> str:
+    """Say how a process ended, in words."""
+    if exit_code is None:
+        return "it ended, its exit code is not known"
+    if exit_code > SIGNALLED:
+        return f"it was ended by signal {exit_code - SIGNALLED}"
+    return f"it exited with {exit_code}"

@@ -1,0 +1,89 @@
+"""When a started task may take traffic: it accepts connections, or its health path answers well."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+from http import HTTPStatus
+
+from paas.core.errors import StartFailed
+from paas.core.model import Address
+
+QUICK_SECS = 0.001  # uvloop turns a shorter sleep into a busy spin
+PATIENT_SECS = 0.005
+QUICK_FOR_SECS = 0.2
+HEALTH_EVERY_SECS = 0.02
+HEALTH_TIMEOUT_SECS = 5.0
+LONGEST_STATUS_LINE = 256
+
+
+async def until_ready(
+    address: Address,
+    *,
+    health_path: str | None,
+    timeout_secs: float,
+    has_ended: Callable[[], bool],
+) -> None:
+    """Return once the task may take traffic. Raises StartFailed if it ends or takes too long.
+
+    TCP accepted is enough only where no health path is set.
+    """
+    last = "it did not listen"
+    try:
+        async with asyncio.timeout(timeout_secs):
+            await _until_accepting(address, has_ended)
+            while health_path is not None:
+                last = await _health(address, health_path)
+                if not last:
+                    return
+                if has_ended():
+                    raise StartFailed("it ended before it was ready")
+                await asyncio.sleep(HEALTH_EVERY_SECS)
+    except TimeoutError:
+        raise StartFailed(f"not ready after {timeout_secs:g} s: {last} on port {address.port}") from None
+
+
+async def _until_accepting(address: Address, has_ended: Callable[[], bool]) -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    while not await _accepts(loop, address):
+        if has_ended():
+            raise StartFailed("it ended before it was ready")
+        await asyncio.sleep(QUICK_SECS if loop.time() - began < QUICK_FOR_SECS else PATIENT_SECS)
+
+
+async def _accepts(loop: asyncio.AbstractEventLoop, address: Address) -> bool:
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
+        probe.setblocking(False)
+        try:
+            await loop.sock_connect(probe, (address.host, address.port))
+        except OSError:
+            return False
+        # A port nobody listens on may connect to itself (RFC 9293, simultaneous open).
+        return bool(probe.getsockname() != probe.getpeername())
+
+
+async def _health(address: Address, path: str) -> str:
+    """Ask the health path once; an empty answer means well, else what is wrong."""
+    try:
+        async with asyncio.timeout(HEALTH_TIMEOUT_SECS):
+            reader, writer = await asyncio.open_connection(
+                address.host, address.port, limit=LONGEST_STATUS_LINE
+            )
+            try:
+                writer.write(
+                    f"GET {path} HTTP/1.1\r\nHost: {address.host}:{address.port}\r\n"
+                    "User-Agent: paas-health\r\nAccept: */*\r\nConnection: close\r\n\r\n".encode()
+                )
+                line = await reader.readuntil(b"\r\n")
+            finally:
+                writer.transport.abort()
+    except TimeoutError:
+        return f"{path} did not answer within {HEALTH_TIMEOUT_SECS:g} s"
+    except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+        return f"{path} could not be asked: {error}"
+    parts = line.split(None, 2)
+    status = int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else 0
+    if HTTPStatus.OK <= status < HTTPStatus.BAD_REQUEST:
+        return ""
+    return f"{path} answered {status}"

@@ -1,0 +1,169 @@
+"""The loop: the next poked deployment, a snapshot, a plan, handed to the executor."""
+
+import asyncio
+import logging
+from datetime import timedelta
+
+from paas.core.hosts import hosts_of
+from paas.core.ids import DeploymentId
+from paas.core.plan import Snapshot, plan
+from paas.engine.executor import Executor
+from paas.engine.lifecycle import Lifecycle
+from paas.engine.world import World
+from paas.router import Rules
+from paas.store import deployments, snapshots, tasks
+from paas.store.snapshots import Stored
+
+logger = logging.getLogger(__name__)
+
+AGAIN_AFTER_SECS = 1.0  # a pass that failed is looked at again
+_NO_GRACE = timedelta(0)
+
+
+class Pokes:
+    """Deployments to look at, each at most once, oldest poke first."""
+
+    def __init__(self) -> None:
+        self._keys: dict[DeploymentId, None] = {}
+        self._some = asyncio.Event()
+
+    def poke(self, key: DeploymentId) -> None:
+        self._keys[key] = None
+        self._some.set()
+
+    async def next(self) -> DeploymentId:
+        while not self._keys:
+            self._some.clear()
+            await self._some.wait()
+        key = next(iter(self._keys))
+        del self._keys[key]
+        return key
+
+
+class Reconciler:
+    def __init__(self, world: World, pokes: Pokes) -> None:
+        self._world = world
+        self._pokes = pokes
+        self._timers: dict[DeploymentId, asyncio.TimerHandle] = {}
+        self._deployment_of: dict[str, DeploymentId] = {}
+
+    async def run(self, opened: asyncio.Event) -> None:
+        """Look at everything once, set `opened`, then follow pokes until cancelled.
+
+        Actions under way at a cancel are given up; tasks are left running.
+        """
+        async with asyncio.TaskGroup() as group:
+            lifecycle = Lifecycle(self._world, group)
+            executor = Executor(self._world, lifecycle, group)
+            group.create_task(self._follow_hints(lifecycle), name="hints")
+            await self._stop_orphans()
+            for key in await deployments.to_look_at(self._world.database.reader):
+                await self._pass(executor, key)
+            opened.set()
+            group.create_task(self._resync(), name="resync")
+            while True:
+                await self._pass(executor, await self._pokes.next())
+
+    async def _pass(self, executor: Executor, key: DeploymentId) -> None:
+        try:
+            await self._look(executor, key)
+        except Exception:  # one deployment's trouble is not another's
+            logger.exception("Cannot look at a deployment", extra={"event": "pass.failed", "deployment": key})
+            self._look_again(key, AGAIN_AFTER_SECS)
+
+    async def _look(self, executor: Executor, key: DeploymentId) -> None:
+        world = self._world
+        # An action that ends during the reads is still counted: what was read may be older than its end.
+        in_hand = executor.in_hand(key)
+        stored = await snapshots.read(world.database.reader, key)
+        if stored is None:
+            world.router.unroute(key)
+            self._look_again(key, None)
+            return
+        for task in stored.live:
+            self._deployment_of[task.id] = key
+        seen = await world.driver.look([task.id for task in stored.live])
+        # No await from here on: what the router says is still true when it is acted upon.
+        now = world.clock.now()
+        decided = plan(
+            Snapshot(
+                deployment=stored.deployment,
+                has_artifact=stored.artifact is not None and stored.artifact.sha256 is not None,
+                is_current=stored.is_current,
+                newer_is_current=stored.newer_is_current,
+                live=stored.live,
+                ended=stored.ended,
+                seen=seen,
+                published=world.router.published(key),
+                demand=world.router.demand(key),
+                in_hand=in_hand | executor.in_hand(key),
+            ),
+            now,
+        )
+        if decided.routed:
+            self._route(stored)
+            world.router.refuse(key, decided.refusal)
+        else:
+            world.router.unroute(key)
+        if decided.look_when_idle:
+            world.router.poke_when_idle(key)
+        executor.submit(stored, decided.actions)
+        self._look_again(key, None if decided.look_again_at is None else decided.look_again_at - now)
+
+    def _route(self, stored: Stored) -> None:
+        deployment = stored.deployment
+        self._world.router.route(
+            deployment.id,
+            deployment.app_id,
+            hosts_of(
+                name=stored.app.name,
+                app_subdomain=stored.app.subdomain,
+                sha=deployment.sha,
+                environment=deployment.environment,
+                domain=self._world.settings.domain,
+                serves_app=stored.serves_app,
+            ),
+            Rules(
+                health_path=deployment.spec.networking.health_path,
+                wake_policy=stored.app.wake_policy,
+            ),
+        )
+
+    def _look_again(self, key: DeploymentId, delay: float | None) -> None:
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+        if delay is not None:
+            self._timers[key] = asyncio.get_running_loop().call_later(max(0.0, delay), self._pokes.poke, key)
+
+    async def _follow_hints(self, lifecycle: Lifecycle) -> None:
+        async for task_id in self._world.driver.hints():
+            lifecycle.note_end(task_id)
+            key = self._deployment_of.get(task_id)
+            if key is not None:
+                self._pokes.poke(key)
+
+    async def _stop_orphans(self) -> None:
+        """End what carries our label and has no live row: left by a crash, or from another database."""
+        known = await tasks.live_ids(self._world.database.reader)
+        for task_id, instance in (await self._world.driver.survey()).items():
+            if task_id not in known:
+                logger.warning(
+                    "Stopping a task without a record", extra={"event": "task.orphan", "task": task_id}
+                )
+                await self._world.driver.stop(task_id, grace=_NO_GRACE)
+                await self._world.driver.forget(instance.task_id)
+
+    async def _resync(self) -> None:
+        """Look at everything that runs from time to time, spread over the interval."""
+        interval = self._world.settings.resync.total_seconds()
+        while True:
+            await self._world.clock.sleep(interval / 2)
+            restless = await deployments.restless(self._world.database.reader)
+            live = await tasks.live_ids(self._world.database.reader)
+            self._deployment_of = {
+                task_id: key for task_id, key in self._deployment_of.items() if task_id in live
+            }
+            for key in restless:
+                await self._world.clock.sleep(interval / 2 / len(restless))
+                self._pokes.poke(key)

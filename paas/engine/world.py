@@ -1,0 +1,32 @@
+"""What the reconciler and the executor share: the parts that act, and plain settings."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from paas.core.ids import DeploymentId, TaskId
+from paas.core.ports import Builder, Clock, Driver
+from paas.router import Router
+from paas.store.database import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    domain: str
+    first_port: int = 20000  # below the range the kernel takes for outgoing connections
+    last_port: int = 29999
+    drain: timedelta = timedelta(seconds=30)  # how long a task out of traffic may finish requests
+    resync: timedelta = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    database: Database
+    router: Router
+    driver: Driver
+    builder: Builder
+    clock: Clock
+    settings: EngineSettings
+    task_started: Callable[[TaskId], None]  # its output is worth watching
+    task_ended: Callable[[TaskId], None]
+    poke: Callable[[DeploymentId], None]

@@ -1,0 +1,70 @@
+"""What lists show beside their own rows: one read each, however many rows there are."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+
+from paas.core.ids import AppId, DeploymentId
+from paas.core.model import App, Deployment
+from paas.core.states import TaskState
+from paas.store import rows
+from paas.store.database import Reader
+
+
+async def apps_by_id(reader: Reader, app_ids: Collection[AppId]) -> dict[AppId, App]:
+    """Read some apps; deleted ones are absent."""
+    found = await reader.all(
+        f"SELECT {rows.APP_COLUMNS} FROM apps WHERE deleted_at IS NULL AND id IN ({_marks(app_ids)})",
+        list(app_ids),
+    )
+    return {app.id: app for app in map(rows.app, found)}
+
+
+async def current_by_app(
+    reader: Reader, app_ids: Collection[AppId]
+) -> Mapping[AppId, Mapping[str, DeploymentId]]:
+    """Map each app to what is current in its environments."""
+    found = await reader.all(
+        "SELECT app_id, slug, current_deployment_id FROM environments"
+        f" WHERE current_deployment_id IS NOT NULL AND app_id IN ({_marks(app_ids)})",
+        list(app_ids),
+    )
+    current: dict[AppId, dict[str, DeploymentId]] = defaultdict(dict)
+    for row in found:
+        current[row["app_id"]][row["slug"]] = row["current_deployment_id"]
+    return current
+
+
+async def deployments_by_id(
+    reader: Reader, deployment_ids: Collection[DeploymentId]
+) -> dict[DeploymentId, Deployment]:
+    found = await reader.all(
+        f"SELECT {rows.DEPLOYMENT_COLUMNS} FROM deployments WHERE id IN ({_marks(deployment_ids)})",
+        list(deployment_ids),
+    )
+    return {deployment.id: deployment for deployment in map(rows.deployment, found)}
+
+
+async def newest_by_app(reader: Reader, app_ids: Collection[AppId]) -> dict[AppId, Deployment]:
+    """Read the last deployment of each app that has any."""
+    found = await reader.all(
+        f"SELECT {rows.DEPLOYMENT_COLUMNS} FROM deployments WHERE (app_id, version) IN"
+        f" (SELECT app_id, max(version) FROM deployments WHERE app_id IN ({_marks(app_ids)}) GROUP BY app_id)",
+        list(app_ids),
+    )
+    return {deployment.app_id: deployment for deployment in map(rows.deployment, found)}
+
+
+async def with_starting_tasks(
+    reader: Reader, deployment_ids: Collection[DeploymentId]
+) -> frozenset[DeploymentId]:
+    """Name those of some deployments of which a task starts just now."""
+    found = await reader.all(
+        "SELECT DISTINCT deployment_id FROM tasks WHERE state = ?"
+        f" AND deployment_id IN ({_marks(deployment_ids)})",
+        [TaskState.STARTING, *deployment_ids],
+    )
+    return frozenset(row["deployment_id"] for row in found)
+
+
+def _marks(values: Collection[str]) -> str:
+    return ", ".join("?" * len(values))

@@ -1,0 +1,68 @@
+"""Everything plan() needs to know about one deployment from the database, in two reads."""
+
+from dataclasses import dataclass
+
+from paas.core.hosts import serving_deployment
+from paas.core.ids import DeploymentId
+from paas.core.model import App, Artifact, Deployment, Task
+from paas.core.states import LIVE_TASK
+from paas.store import rows, tasks
+from paas.store.database import Reader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """One deployment with what surrounds it."""
+
+    deployment: Deployment
+    app: App
+    artifact: Artifact | None
+    is_current: bool  # in its environment
+    serves_app: bool  # answers the app's own host
+    newer_is_current: bool  # a later version took over in its environment
+    live: tuple[Task, ...]  # newest first
+    ended: tuple[Task, ...]  # the last few, newest first
+
+
+_COLUMNS = ", ".join(
+    [
+        *(f"d.{name.strip()} AS d_{name.strip()}" for name in rows.DEPLOYMENT_COLUMNS.split(",")),
+        *(f"a.{name.strip()} AS a_{name.strip()}" for name in rows.APP_COLUMNS.split(",")),
+        *(f"f.{name.strip()} AS f_{name.strip()}" for name in rows.ARTIFACT_COLUMNS.split(",")),
+    ]
+)
+_QUERY = (
+    f"SELECT {_COLUMNS},"
+    " (SELECT json_group_object(slug, current_deployment_id) FROM environments"
+    "   WHERE app_id = d.app_id AND current_deployment_id IS NOT NULL) AS current,"
+    " (SELECT c.version FROM environments e JOIN deployments c ON c.id = e.current_deployment_id"
+    "   WHERE e.app_id = d.app_id AND e.slug = d.environment) AS current_version"
+    ", a.deleted_at IS NOT NULL AS app_deleted"
+    " FROM deployments d JOIN apps a ON a.id = d.app_id LEFT JOIN artifacts f ON f.id = d.artifact_id"
+    " WHERE d.id = ?"
+)
+
+
+async def read(reader: Reader, deployment_id: DeploymentId) -> Stored | None:
+    row = await reader.one(_QUERY, (deployment_id,))
+    if row is None:
+        return None
+    known = await tasks.live_and_latest_ended(reader, deployment_id)
+    deployment = rows.deployment(rows.part(row, "d_"))
+    current = {} if row["app_deleted"] else rows.current(row["current"])
+    return Stored(
+        deployment=deployment,
+        app=rows.app(rows.part(row, "a_")),
+        artifact=None if row["f_id"] is None else rows.artifact(rows.part(row, "f_")),
+        is_current=current.get(deployment.environment) == deployment.id,
+        serves_app=serving_deployment(current) == deployment.id,
+        newer_is_current=(row["current_version"] or 0) > deployment.version,
+        live=tuple(task for task in known if task.state in LIVE_TASK),
+        ended=tuple(
+            sorted(
+                (task for task in known if task.state not in LIVE_TASK),
+                key=lambda task: task.ended_at or 0.0,
+                reverse=True,
+            )
+        ),
+    )
