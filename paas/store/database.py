@@ -89,7 +89,7 @@ class Database:
         async with _connect(path) as writing:
             await _migrate(writing, path)
             async with _connect(path) as reading:
-                await reading.execute("PRAGMA query_only = ON")
+                await reading.execute_fetchall("PRAGMA query_only = ON")
                 yield cls(reading, writing)
 
     @contextlib.asynccontextmanager
@@ -111,10 +111,6 @@ class Database:
             group = await self._open_group(synced=synced)
             tx = Tx(self._writing)
             await tx.write("SAVEPOINT member")
-        except BaseException:
-            await asyncio.shield(self._leave())
-            raise
-        try:
             yield tx
             await tx.write("RELEASE member")
             group.members += 1
@@ -151,9 +147,11 @@ class Database:
         return self._group
 
     async def _undo_and_leave(self) -> None:
-        with contextlib.suppress(sqlite3.OperationalError):  # SQLite undid it all by itself (disk full)
-            await self._writing.execute("ROLLBACK TO member")
-            await self._writing.execute("RELEASE member")
+        """Undo one member. A cancelled statement was still run: what follows it here undoes it too."""
+        undo = ("ROLLBACK",) if self._group is None else ("ROLLBACK TO member", "RELEASE member")
+        with contextlib.suppress(sqlite3.OperationalError):  # not begun, or undone by SQLite (disk full)
+            for statement in undo:
+                await self._writing.execute(statement)
         await self._leave()
 
     async def _leave(self) -> None:
@@ -188,8 +186,8 @@ class Database:
 async def _connect(path: Path) -> AsyncIterator[aiosqlite.Connection]:
     async with aiosqlite.connect(path, isolation_level=None, cached_statements=256) as connection:
         connection.row_factory = sqlite3.Row
-        await connection.execute("PRAGMA busy_timeout = 5000")
-        await connection.execute("PRAGMA foreign_keys = ON")
+        await connection.execute_fetchall("PRAGMA busy_timeout = 5000")
+        await connection.execute_fetchall("PRAGMA foreign_keys = ON")
         yield connection
 
 
@@ -199,14 +197,13 @@ async def _migrate(connection: aiosqlite.Connection, path: Path) -> None:
         key=lambda item: item.name,
     )
     try:
-        row = await (await connection.execute("PRAGMA user_version")).fetchone()
-        version = row[0] if row else 0
+        ((version,),) = await connection.execute_fetchall("PRAGMA user_version")
         if version > len(steps):
             raise StateUnusable(
                 f"cannot use {path}: it has schema version {version}, this program knows {len(steps)}",
                 hint="install the newer version of the agent again, or point --state elsewhere",
             )
-        await connection.execute("PRAGMA journal_mode = WAL")
+        await connection.execute_fetchall("PRAGMA journal_mode = WAL")
         for number, step in enumerate(steps[version:], start=version + 1):
             sql = step.read_text(encoding="utf-8")
             await connection.executescript(f"BEGIN IMMEDIATE; {sql}; PRAGMA user_version = {number}; COMMIT")
