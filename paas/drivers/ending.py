@@ -1,0 +1,98 @@
+"""How a task ends: asked, then killed, then every process that it left behind."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from paas.core.ids import TaskId
+from paas.core.model import Instance
+from paas.drivers import leftovers
+from paas.drivers.cgroups import Cgroups
+from paas.drivers.runs import Runs
+
+logger = logging.getLogger(__name__)
+
+LAST_LINE_S = 2.0  # for a launcher whose program was killed, to write the exit code
+YOUNG_S = 0.05  # a launcher that is just making its program would swallow the signal for both
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Running:
+    """A task whose launcher lives, as far as its pidfd has told."""
+
+    task_id: TaskId
+    launcher: int
+    pidfd: int
+    group: str
+    instance: Instance
+    started_at: float = field(default_factory=time.monotonic)  # or found
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Ender:
+    """Ends tasks, with control groups where there are any, else by process group and environment."""
+
+    def __init__(self, runs: Runs, cgroups: Cgroups | None) -> None:
+        self._runs = runs
+        self._cgroups = cgroups
+
+    async def end(self, running: Running, grace: timedelta) -> bool:
+        """Ask a running task to end, and make it when `grace` is over; say whether that was needed."""
+        await _ends_within(running, running.started_at + YOUNG_S - time.monotonic())
+        for number in (signal.SIGTERM, signal.SIGCONT):  # a stopped process would never see the first
+            _signal_group(running, number)
+        if await _ends_within(running, grace.total_seconds()):
+            return False
+        await asyncio.to_thread(leftovers.end_all_but, running.launcher, self._members_of(running))
+        if not await _ends_within(running, LAST_LINE_S):
+            _signal_group(running, signal.SIGKILL)
+            await _ends_within(running, LAST_LINE_S)
+        return True
+
+    def clear(self, task_id: TaskId, *, we_killed_it: bool = False) -> int | None:
+        """Kill what an ended run left and return its exit code; nothing if it still runs. Blocks.
+
+        A launcher that we had to kill could not write the code, so that it is written here.
+        """
+        record = self._runs.read(task_id)
+        if record is None or record.held:
+            return None
+        if self._cgroups is not None:
+            gone = leftovers.end_group(self._cgroups, record.group)
+        else:
+            gone = leftovers.end_by_environment(task_id)
+        if not gone:
+            logger.error("A process does not die", extra={"event": "task.undead", "task": task_id})
+        if record.exit_code is None and we_killed_it and not record.never_began:
+            return self._runs.note_killed(task_id)
+        return record.exit_code
+
+    def _members_of(self, running: Running) -> Callable[[], list[int]]:
+        cgroups = self._cgroups
+        if cgroups is not None:
+            return lambda: cgroups.members(running.group)
+        return lambda: [
+            *leftovers.find_by_group(running.launcher),
+            *leftovers.find_by_environment(running.task_id),
+        ]
+
+
+def _signal_group(running: Running, number: signal.Signals) -> None:
+    if not running.ended.is_set():  # the launcher's id is its own until then
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(running.launcher, number)
+
+
+async def _ends_within(running: Running, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(max(0.0, seconds)):
+            await running.ended.wait()
+    except TimeoutError:
+        return False
+    return True

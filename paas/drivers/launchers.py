@@ -1,0 +1,228 @@
+"""Launchers, spawned ahead and parked, so that a wake pays for no shell's start."""
+
+import asyncio
+import collections
+import contextlib
+import fcntl
+import logging
+import os
+import secrets
+import shutil
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from paas.core.errors import StartFailed
+from paas.core.ids import TaskId
+from paas.drivers.cgroups import Cgroups
+from paas.drivers.runs import LAUNCH_SCRIPT, Runs, User
+
+logger = logging.getLogger(__name__)
+
+RECORD_FD = 9  # launch.sh's name for it
+# Python ignores these; what is ignored stays so over exec, and a shell cannot undo it.
+RESET_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM)
+INHERITED = ("PATH", "LANG", "TZ")
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Launcher:
+    """A shell of its own session that waits for the name of a run."""
+
+    pid: int
+    pidfd: int  # readable when it has ended
+    pipe: int  # its order goes here; closing it sends the launcher home
+    group: str  # its control group, where there are any
+    record: Path  # locked by it; linked into the run it is given
+
+    def order(self, task_id: TaskId, port: int) -> None:
+        """Tell it which run to start. Raises BrokenPipeError if it has died."""
+        os.write(self.pipe, f"{task_id} {port}\n".encode())
+
+    def leave(self) -> None:
+        """Let it go on without us; its record has another name by now."""
+        os.close(self.pipe)
+        self.record.unlink(missing_ok=True)
+
+
+class Spawner:
+    """Spawns launchers. Without a control group their tasks are found by their environment."""
+
+    def __init__(self, runs: Runs, cgroups: Cgroups | None, user: User | None) -> None:
+        self._runs = runs
+        self._cgroups = cgroups
+        self._command = (*_as_user(user), "/bin/sh", str(runs.root / LAUNCH_SCRIPT), str(runs.root))
+        self._environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
+
+    def spawn(self) -> Launcher:
+        """Start one launcher and park it. Blocks for about a millisecond. Raises OSError."""
+        group = secrets.token_hex(8)
+        path = self._runs.parked / group
+        with contextlib.ExitStack() as on_failure:
+            record = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+            on_failure.callback(path.unlink, missing_ok=True)
+            try:
+                fcntl.flock(record, fcntl.LOCK_EX)
+                pid, pipe = self._start(record)
+                on_failure.callback(os.waitpid, pid, 0)
+                on_failure.callback(os.close, pipe)
+                self._contain(group, pid)
+                os.write(record, f"launcher {pid} {group}\n".encode())
+                pidfd = os.pidfd_open(pid)
+            finally:
+                os.close(record)  # the launcher holds the lock now, alone
+            on_failure.pop_all()
+        return Launcher(pid=pid, pidfd=pidfd, pipe=pipe, group=group, record=path)
+
+    def retire(self, launcher: Launcher) -> None:
+        """Send a launcher without an order home and wait until it has gone. Blocks for about 1 ms."""
+        os.close(launcher.pipe)
+        os.close(launcher.pidfd)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(launcher.pid, 0)
+        launcher.record.unlink(missing_ok=True)
+        if self._cgroups is not None:
+            self._cgroups.remove(launcher.group)
+
+    def sweep(self) -> None:
+        """Forget launchers that an earlier agent had parked: its end ended them."""
+        for path in self._runs.parked.iterdir():
+            if self._cgroups is not None:
+                self._cgroups.remove(path.name)  # stays where a run uses it
+            path.unlink(missing_ok=True)
+
+    def _start(self, record: int) -> tuple[int, int]:
+        reader, writer = os.pipe()
+        try:
+            pid = os.posix_spawn(
+                self._command[0],
+                self._command,
+                self._environment,
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, reader, 0),
+                    (os.POSIX_SPAWN_DUP2, record, RECORD_FD),
+                    (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+                    (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+                ],
+                setsid=True,
+                setsigmask=(),
+                setsigdef=RESET_SIGNALS,
+            )
+        except OSError:
+            os.close(writer)
+            raise
+        finally:
+            os.close(reader)
+        return pid, writer
+
+    def _contain(self, group: str, pid: int) -> None:
+        if self._cgroups is not None:
+            self._cgroups.make(group)
+            self._cgroups.add(group, pid)
+
+
+class LauncherPool:
+    """Keeps `parked` launchers waiting, makes more when more are asked for at once."""
+
+    def __init__(self, spawner: Spawner, parked: int) -> None:
+        self._spawner = spawner
+        self._target = parked
+        self._parked: collections.deque[Launcher] = collections.deque()
+        self._waiters: collections.deque[asyncio.Future[None]] = collections.deque()
+        self._wanted = asyncio.Event()
+
+    async def run(self) -> None:
+        """Fill the pool until cancelled; then send home those that wait."""
+        try:
+            self._wanted.set()
+            while True:
+                await self._wanted.wait()
+                await self._add_one()
+                if len(self._parked) >= self._target and not self._waiters:
+                    self._wanted.clear()
+        finally:
+            for launcher in self._parked:
+                self._unwatch(launcher)
+                self._spawner.retire(launcher)
+            self._parked.clear()
+
+    async def take(self) -> Launcher:
+        """Give a parked launcher away, or a new one as soon as it is there. Raises StartFailed.
+
+        When this returns, no other coroutine has run since the launcher left the pool. Its pidfd is
+        still watched: the taker puts a watch of its own in the place of the pool's, or gives it back.
+        """
+        while not self._parked:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            self._wanted.set()
+            try:
+                await waiter
+            finally:
+                if waiter in self._waiters:
+                    self._waiters.remove(waiter)
+        self._wanted.set()
+        return self._parked.popleft()
+
+    def give_back(self, launcher: Launcher) -> None:
+        """Take back a launcher that got no order."""
+        self._parked.append(launcher)
+
+    async def _add_one(self) -> None:
+        try:
+            launcher = await _whole(self._spawner.spawn, self._spawner.retire)
+        except OSError as error:
+            logger.warning("Cannot start a launcher: %s", error, extra={"event": "launcher.failed"})
+            self._wanted.clear()  # until somebody asks again
+            cause = StartFailed(f"cannot start a process: {error.strerror or error}")
+            while self._waiters:
+                _settle(self._waiters.popleft(), cause)
+            return
+        self._parked.append(launcher)
+        asyncio.get_running_loop().add_reader(launcher.pidfd, self._lose, launcher)
+        if self._waiters:
+            _settle(self._waiters.popleft(), None)
+
+    def _lose(self, launcher: Launcher) -> None:
+        """Drop a parked launcher that was killed; it is replaced when the next one is taken."""
+        self._unwatch(launcher)
+        self._parked.remove(launcher)
+        self._spawner.retire(launcher)
+
+    def _unwatch(self, launcher: Launcher) -> None:
+        asyncio.get_running_loop().remove_reader(launcher.pidfd)
+
+
+def _as_user(user: User | None) -> tuple[str, ...]:
+    if user is None:
+        return ()
+    setpriv = shutil.which("setpriv") or "/usr/bin/setpriv"
+    return (
+        setpriv,
+        f"--reuid={user.uid}",
+        f"--regid={user.gid}",
+        "--clear-groups",
+        "--no-new-privs",
+        "--inh-caps=-all",
+        "--bounding-set=-all",
+    )
+
+
+async def _whole(spawn: Callable[[], Launcher], retire: Callable[[Launcher], None]) -> Launcher:
+    """Spawn in a thread; when cancelled meanwhile, leave no launcher behind that nobody knows."""
+    spawning = asyncio.get_running_loop().run_in_executor(None, spawn)
+    try:
+        return await asyncio.shield(spawning)
+    except asyncio.CancelledError:
+        retire(await spawning)
+        raise
+
+
+def _settle(waiter: asyncio.Future[None], error: Exception | None) -> None:
+    if waiter.done():
+        return
+    if error is None:
+        waiter.set_result(None)
+    else:
+        waiter.set_exception(error)

@@ -1,0 +1,254 @@
+"""Native tasks: programs of this machine, each in a session of its own, outliving the agent."""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from paas.core.errors import StartFailed
+from paas.core.ids import TaskId
+from paas.core.model import Address, Instance, TaskSpec
+from paas.drivers.cgroups import find_cgroups
+from paas.drivers.ending import Ender, Running
+from paas.drivers.launchers import Launcher, LauncherPool, Spawner
+from paas.drivers.runs import Record, Runs, User
+from paas.drivers.start_file import HOST, LimitByShell
+
+logger = logging.getLogger(__name__)
+
+
+class ProcessDriver:
+    """Implements `core.ports.Driver`; use it as a context manager: it keeps launchers parked ahead.
+
+    Leaving the context ends no task. `Instance.pid` is the launcher's: the task's session and process group.
+    """
+
+    def __init__(
+        self,
+        *,
+        run_root: Path,
+        programs_root: Path,
+        homes_root: Path,
+        log_path: Callable[[TaskId], Path],
+        user: tuple[int, int] | None = None,
+        parked: int = 1,
+    ) -> None:
+        """Take the folders; `user` (uid and gid; None: the agent's own) must be able to reach them all."""
+        apps_user = None if user is None else User(uid=user[0], gid=user[1])
+        self._runs = Runs(
+            run_root=run_root,
+            programs_root=programs_root,
+            homes_root=homes_root,
+            log_path=log_path,
+            user=apps_user,
+        )
+        self._cgroups = find_cgroups()
+        self._spawner = Spawner(self._runs, self._cgroups, apps_user)
+        self._ender = Ender(self._runs, self._cgroups)
+        self._pool = LauncherPool(self._spawner, parked)
+        self._prepared: dict[TaskId, TaskSpec] = {}
+        self._running: dict[TaskId, Running] = {}
+        self._just_ended: dict[TaskId, Running] = {}
+        self._hints: dict[TaskId, None] = {}
+        self._ending = asyncio.Event()
+        self._hinted = asyncio.Event()
+        self._loops: list[asyncio.Task[None]] = []
+        self._group = asyncio.TaskGroup()
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self._open)
+        await self._group.__aenter__()
+        self._loops = [
+            self._group.create_task(self._pool.run(), name="launchers"),
+            self._group.create_task(self._tidy_up(), name="leftovers"),
+        ]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for loop in self._loops:
+            loop.cancel()
+        try:
+            await self._group.__aexit__(kind, error, trace)
+        finally:
+            for running in self._running.values():
+                asyncio.get_running_loop().remove_reader(running.pidfd)
+                os.close(running.pidfd)
+            self._running.clear()
+
+    def limits_in_force(self) -> dict[str, str]:
+        """Say by what each limit is kept: "cgroup v2", "rlimit", "environment" or "none"."""
+        controllers = self._cgroups.controllers if self._cgroups else frozenset()
+        return {
+            "memory": "cgroup v2" if "memory" in controllers else "rlimit",
+            "cpu": "cgroup v2" if "cpu" in controllers else "none",
+            "processes": "cgroup v2" if "pids" in controllers else "none",
+            "containment": "cgroup v2" if self._cgroups else "environment",
+        }
+
+    async def prepare(self, spec: TaskSpec) -> None:
+        """Write the run's folder. The port may still change; whatever else does is written again."""
+        spec = replace(spec, port=0)
+        if spec.task_id in self._running or self._prepared.get(spec.task_id) == spec:
+            return
+        controllers = self._cgroups.controllers if self._cgroups else frozenset()
+        by_shell = LimitByShell(memory="memory" not in controllers, cpu="cpu" not in controllers)
+        await asyncio.to_thread(self._runs.prepare, spec, by_shell)
+        if not self._runs.is_taken(spec.task_id):  # by a start that came meanwhile
+            self._prepared[spec.task_id] = spec
+
+    async def start(self, spec: TaskSpec) -> Instance:
+        """Start the task, or find it started already: running, or ended. Raises StartFailed.
+
+        After `prepare`, and with a launcher parked, this is a link, a line into a pipe, and no wait.
+        """
+        await self.prepare(spec)
+        if spec.task_id not in self._prepared:
+            seen = (await self.look([spec.task_id])).get(spec.task_id)
+            if seen is not None:
+                return seen
+        launcher = await self._pool.take()
+        # No await from here on: of two starts, the second finds the first's work.
+        running = self._running.get(spec.task_id)
+        if running is not None:
+            self._pool.give_back(launcher)
+            return running.instance
+        return self._hand_over(launcher, spec)
+
+    async def stop(self, task_id: TaskId, *, grace: timedelta) -> int | None:
+        """SIGTERM to the process group, after `grace` SIGKILL to every process; then nothing of it lives."""
+        running = await self._find(task_id)
+        killed = running is not None and await self._ender.end(running, grace)
+        return await asyncio.to_thread(self._ender.clear, task_id, we_killed_it=killed)
+
+    async def survey(self) -> Mapping[TaskId, Instance]:
+        """See every run on disk, and watch those that live, also ones that an earlier agent started."""
+        return await self.look(await asyncio.to_thread(self._runs.all))
+
+    async def look(self, task_ids: Iterable[TaskId]) -> Mapping[TaskId, Instance]:
+        """Answer from memory where a living launcher is watched, else from the disk."""
+        seen: dict[TaskId, Instance] = {}
+        unknown = []
+        for task_id in task_ids:
+            if task_id in self._running:
+                seen[task_id] = self._running[task_id].instance
+            elif task_id not in self._prepared:
+                unknown.append(task_id)
+        if unknown:
+            for task_id, record, pidfd in await asyncio.to_thread(self._read, unknown):
+                seen[task_id] = self._note(task_id, record, pidfd)
+        return seen
+
+    async def forget(self, task_id: TaskId) -> None:
+        """Delete the run's folder; whatever still runs of it is killed."""
+        await self.stop(task_id, grace=timedelta(0))
+        self._prepared.pop(task_id, None)
+        await asyncio.to_thread(self._runs.delete, task_id)
+
+    async def hints(self) -> AsyncIterator[TaskId]:
+        """Name each task whose launcher has ended, once no process of it is left. For one reader."""
+        while True:
+            await self._hinted.wait()
+            self._hinted.clear()
+            while self._hints:
+                task_id = next(iter(self._hints))
+                del self._hints[task_id]
+                yield task_id
+
+    def _open(self) -> None:
+        self._runs.open()
+        self._spawner.sweep()
+
+    def _hand_over(self, launcher: Launcher, spec: TaskSpec) -> Instance:
+        try:
+            self._limit(launcher, spec)
+            self._runs.take(spec.task_id, launcher.record)
+            launcher.order(spec.task_id, spec.port)
+        except OSError as error:
+            asyncio.get_running_loop().remove_reader(launcher.pidfd)
+            self._spawner.retire(launcher)
+            raise StartFailed(f"cannot start task {spec.task_id}: {error.strerror or error}") from error
+        launcher.leave()
+        self._prepared.pop(spec.task_id, None)
+        return self._watch(spec.task_id, launcher.pid, launcher.pidfd, launcher.group, spec.port)
+
+    def _limit(self, launcher: Launcher, spec: TaskSpec) -> None:
+        if self._cgroups is not None:
+            self._cgroups.limit(launcher.group, memory_bytes=spec.memory_bytes, cpu_millis=spec.cpu_millis)
+
+    def _watch(self, task_id: TaskId, launcher: int, pidfd: int, group: str, port: int | None) -> Instance:
+        instance = Instance(
+            task_id=task_id,
+            status="up",
+            address=None if port is None else Address(host=HOST, port=port),
+            pid=launcher,
+        )
+        running = Running(task_id=task_id, launcher=launcher, pidfd=pidfd, group=group, instance=instance)
+        self._running[task_id] = running
+        asyncio.get_running_loop().add_reader(pidfd, self._on_end, running)
+        return instance
+
+    def _on_end(self, running: Running) -> None:
+        asyncio.get_running_loop().remove_reader(running.pidfd)
+        os.close(running.pidfd)
+        with contextlib.suppress(ChildProcessError):  # an adopted one is not our child
+            os.waitpid(running.launcher, os.WNOHANG)
+        self._running.pop(running.task_id, None)
+        running.ended.set()
+        self._just_ended[running.task_id] = running
+        self._ending.set()
+
+    async def _tidy_up(self) -> None:
+        """End what tasks that ended by themselves left running, then give the hint."""
+        while True:
+            await self._ending.wait()
+            self._ending.clear()
+            while self._just_ended:
+                task_id, _ = self._just_ended.popitem()
+                try:
+                    await asyncio.to_thread(self._ender.clear, task_id)
+                except OSError as error:
+                    logger.warning("Cannot end what a task left: %s", error, extra={"task": task_id})
+                self._hints[task_id] = None
+                self._hinted.set()
+
+    async def _find(self, task_id: TaskId) -> Running | None:
+        if task_id not in self._running:
+            await self.look([task_id])
+        return self._running.get(task_id)
+
+    def _read(self, task_ids: Iterable[TaskId]) -> list[tuple[TaskId, Record, int | None]]:
+        """Read records, with a pidfd for each launcher that lives. Blocks."""
+        found = []
+        for task_id in task_ids:
+            record = self._runs.read(task_id)
+            if record is None or record.never_began:
+                continue
+            pidfd = None
+            if record.held:
+                with contextlib.suppress(ProcessLookupError):
+                    pidfd = os.pidfd_open(record.launcher)
+                again = self._runs.read(task_id)  # still held: the pidfd is the launcher's, no reused id's
+                if pidfd is not None and (again is None or not again.held):
+                    os.close(pidfd)
+                    pidfd = None
+                record = again or record
+            found.append((task_id, record, pidfd))
+        return found
+
+    def _note(self, task_id: TaskId, record: Record, pidfd: int | None) -> Instance:
+        running = self._running.get(task_id)
+        if running is not None:  # somebody else looked at the same time
+            if pidfd is not None:
+                os.close(pidfd)
+            return running.instance
+        if pidfd is not None:
+            return self._watch(task_id, record.launcher, pidfd, record.group, record.port)
+        return Instance(task_id=task_id, status="exited", exit_code=record.exit_code)

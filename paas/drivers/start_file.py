@@ -1,0 +1,112 @@
+"""The shell lines that turn a launcher into one task; `launch.sh` reads them, with `port` set."""
+
+import math
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from paas.core.errors import StartFailed
+from paas.core.model import TaskSpec
+
+HOST = "127.0.0.1"
+INHERITED = ("PATH", "LANG", "TZ")
+MEBIBYTE = 1024 * 1024
+
+# Names that a shell cannot export as they are: not its kind of name, or with a meaning to it.
+SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+SHELL_OWN = frozenset(
+    {"BASHOPTS", "EUID", "IFS", "LINENO", "OLDPWD", "OPTARG", "OPTIND", "PPID", "PS1", "PS2", "PS4"}
+    | {"PWD", "RANDOM", "SECONDS", "SHELLOPTS", "SHLVL", "UID", "_"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where one task finds its things."""
+
+    program: Path
+    home: Path
+    temporary: Path
+    log: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitByShell:
+    """Which limits the shell must set, since no control group does."""
+
+    memory: bool
+    cpu: bool
+
+
+def environment(spec: TaskSpec, places: Places, agents: Mapping[str, str]) -> dict[str, str]:
+    """Make a task's environment but for PORT, which comes with the order to start.
+
+    What the user sets wins, but never over PORT, HOST and TASK_ID.
+    """
+    return {
+        **{name: agents[name] for name in INHERITED if name in agents},
+        "HOME": str(places.home),
+        "TMPDIR": str(places.temporary),
+        **spec.env,
+        "HOST": HOST,
+        "TASK_ID": spec.task_id,
+    }
+
+
+def render(
+    spec: TaskSpec, places: Places, by_shell: LimitByShell, agents: Mapping[str, str] = os.environ
+) -> bytes:
+    """Write what the launcher reads when the task starts. Raises StartFailed for what no process can have."""
+    variables = environment(spec, places, agents)
+    variables.pop("PORT", None)
+    for name, value in variables.items():
+        if not name or "=" in name or "\0" in name + value:
+            raise StartFailed(f"cannot start task {spec.task_id}: {name!r} cannot be an environment variable")
+    plain = {name for name in variables if SHELL_NAME.match(name) and name not in SHELL_OWN}
+    lines = [
+        f"exec </dev/null >>{_quoted(places.log)} 2>&1",
+        f"cd {_quoted(places.program)} || exit 126",
+        *_limits(spec, by_shell),
+        *(f"export {name}={_quoted(variables[name])}" for name in variables if name in plain),
+        'export PORT="$port"',
+        "unset PWD OLDPWD SHLVL",
+        _command(spec, {name: value for name, value in variables.items() if name not in plain}),
+        "",
+    ]
+    return "\n".join(lines).encode("utf-8", "surrogateescape")
+
+
+def memory_by_rlimit(memory_bytes: int) -> int:
+    """Say which RLIMIT_DATA stands for a memory limit.
+
+    The rlimit counts what a program has mapped to write, not what it uses, so it has to be generous:
+    a runtime that reserves much and uses little must live.
+    """
+    return max(4 * memory_bytes, memory_bytes + 512 * MEBIBYTE)
+
+
+def _limits(spec: TaskSpec, by_shell: LimitByShell) -> list[str]:
+    """Lower the limits; one that cannot be set is lower already."""
+    lines = []
+    if by_shell.memory:
+        lines.append(f"ulimit -d {memory_by_rlimit(spec.memory_bytes) // 1024} 2>/dev/null || :")
+    if by_shell.cpu and spec.max_runtime_secs is not None:
+        seconds = math.ceil(spec.max_runtime_secs * max(1, spec.cpu_millis / 1000))
+        lines.append(f"ulimit -t {seconds} 2>/dev/null || :")
+    return lines
+
+
+def _command(spec: TaskSpec, unusual: Mapping[str, str]) -> str:
+    words = list(spec.command)
+    if unusual:
+        env = shutil.which("env") or "/usr/bin/env"
+        words = [env, *(f"{name}={value}" for name, value in unusual.items()), *words]
+    return "exec " + " ".join(map(_quoted, words))
+
+
+def _quoted(word: str | Path) -> str:
+    return shlex.quote(str(word))
