@@ -48,7 +48,8 @@ async def newest_by_app(reader: Reader, app_ids: Collection[AppId]) -> dict[AppI
     """Read the last deployment of each app that has any."""
     found = await reader.all(
         f"SELECT {rows.DEPLOYMENT_COLUMNS} FROM deployments WHERE (app_id, version) IN"
-        f" (SELECT app_id, max(version) FROM deployments WHERE app_id IN ({_marks(app_ids)}) GROUP BY app_id)",
+        " (SELECT app_id, max(version) FROM deployments"
+        f" WHERE app_id IN ({_marks(app_ids)}) GROUP BY app_id)",
         list(app_ids),
     )
     return {deployment.app_id: deployment for deployment in map(rows.deployment, found)}

@@ -1,0 +1,84 @@
+"""What handlers are given: commands, reads, and what only the running agent knows."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from aiohttp import web
+
+from paas.core.ids import TaskId
+from paas.core.ports import Clock, LiveView
+from paas.engine.commands import Commands
+from paas.store.database import Reader
+from paas.store.feed import Feed
+
+HTTP_PORT, HTTPS_PORT = 80, 443
+
+
+class LogLine(Protocol):
+    """One line that a task wrote. `offset` is where reading goes on after it."""
+
+    @property
+    def task_id(self) -> TaskId: ...
+    @property
+    def at(self) -> float: ...  # epoch seconds
+    @property
+    def message(self) -> str: ...
+    @property
+    def offset(self) -> int: ...
+
+
+class LogReader(Protocol):
+    async def read(
+        self, task_id: TaskId, *, after: int = 0, tail: int | None = None, since: float | None = None
+    ) -> Sequence[LogLine]:
+        """Read what a task wrote after an offset, at most its last `tail` lines; unknown tasks wrote none."""
+
+    def follow(self, cursors: Mapping[TaskId, int]) -> AsyncIterator[LogLine]:
+        """Yield what tasks write after their offsets, for ever."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicUrls:
+    """How apps are reached from outside."""
+
+    scheme: str
+    domain: str
+    port: int
+
+    def of(self, host: str) -> str:
+        usual = HTTPS_PORT if self.scheme == "https" else HTTP_PORT
+        return f"{self.scheme}://{host}" + ("" if self.port == usual else f":{self.port}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AboutAgent:
+    """What `/api/v1/version` says of this agent; `warnings` are sentences."""
+
+    version: str
+    node_id: str
+    limits: Mapping[str, str]  # of memory and cpu, and what holds a task together: what enforces them
+    apps_user: str  # that hosted apps run as
+    shares_agent_user: bool
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiParts:
+    commands: Commands
+    reader: Reader
+    feed: Feed
+    live: LiveView
+    logs: LogReader
+    artifact_path: Callable[[str], Path]
+    urls: PublicUrls
+    about: AboutAgent
+    clock: Clock
+    problems: Callable[[], Sequence[str]] = tuple  # sentences; none: healthy
+    allowed_hosts: frozenset[str] = field(default_factory=frozenset)  # beside localhost and where it listens
+    blocked_uid: int | None = None  # the user id of hosted apps, if it is not the agent's own
+    heartbeat_secs: float = 15.0
+
+
+PARTS = web.AppKey("parts", ApiParts)

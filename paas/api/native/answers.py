@@ -1,0 +1,163 @@
+"""What the native API answers. OpenAPI shows the same."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from paas.api.kit.routes import AnyJson
+from paas.core.ids import AppId, ArtifactId, DeploymentId, TaskId
+from paas.core.model import Spec, WakePolicy
+
+Moment = Annotated[str, Meta(description="RFC 3339, UTC", extra_json_schema={"format": "date-time"})]
+Status = Literal["pending", "running", "succeeded", "failed", "cancelled"]
+State = Literal["queued", "building", "starting", "active", "superseded", "stopped", "failed", "cancelled"]
+Activity = Literal[
+    "deploying", "running", "idle", "waking", "asleep", "crashed", "stopped", "failed", "cancelled"
+]
+
+
+class Wakes(msgspec.Struct, kw_only=True):
+    """How long the last wakes took, from the first waiter to the first ready task."""
+
+    count: int
+    last_ms: float
+    p50_ms: float
+    p95_ms: float
+
+
+class Current(msgspec.Struct, kw_only=True):
+    """The deployment that serves an app's own host, or else the newest that is to."""
+
+    deployment_id: DeploymentId
+    version: int
+    environment: str
+    activity: Activity
+    tasks_ready: int
+    tasks_total: int
+    in_flight: int
+    last_used_at: Moment | None
+    wakes: Wakes | None
+    urls: list[str]
+
+
+class App(msgspec.Struct, kw_only=True):
+    id: AppId
+    name: str
+    namespace: str
+    subdomain: str
+    description: str | None
+    labels: dict[str, str]
+    default_deployment_spec: dict[str, AnyJson] | None
+    wake_policy: WakePolicy
+    url: str
+    current: Current | None
+    created_at: Moment
+    updated_at: Moment
+
+
+class Artifact(msgspec.Struct, kw_only=True):
+    id: ArtifactId
+    name: str
+    content_type: str
+    size: int | None
+    sha256: str | None
+    created_at: Moment
+    uploaded_at: Moment | None
+
+
+class Deployment(msgspec.Struct, kw_only=True):
+    id: DeploymentId
+    sha: str
+    app_id: AppId
+    version: int
+    status: Status
+    state: State
+    activity: Activity
+    reason: str | None
+    spec: Spec
+    tasks_ready: int
+    tasks_total: int
+    progress: Annotated[int, Meta(ge=0, le=100)]
+    environment_slug: str
+    preview_url: str
+    urls: list[str]
+    is_current: bool
+    in_flight: int
+    waiting: int
+    last_used_at: Moment | None
+    retry_at: Moment | None
+    wakes: Wakes | None
+    refused: dict[str, int]
+    created_at: Moment
+    updated_at: Moment
+
+
+class DeploymentWindow(msgspec.Struct, kw_only=True):
+    deployments: list[Deployment]
+    next_page_token: str | None
+
+
+class Task(msgspec.Struct, kw_only=True):
+    id: TaskId
+    deployment_id: DeploymentId
+    node_id: str
+    state: Literal["pending", "starting", "running", "stopping", "stopped", "failed"]
+    published_port: int | None
+    reason: str | None
+    exit_code: int | None
+    revision: int
+    created_at: Moment
+    started_at: Moment | None
+    ready_at: Moment | None
+    ended_at: Moment | None
+    updated_at: Moment
+
+
+class LogEntry(msgspec.Struct, kw_only=True):
+    timestamp: Moment
+    message: str
+    task_id: TaskId
+
+
+class Event(msgspec.Struct, kw_only=True):
+    seq: int
+    at: Moment
+    kind: str
+    app_id: AppId | None
+    deployment_id: DeploymentId | None
+    task_id: TaskId | None
+    reason: str | None
+    facts: dict[str, AnyJson]
+
+
+class Events(msgspec.Struct, kw_only=True):
+    events: list[Event]
+    last_seq: int
+
+
+class Health(msgspec.Struct, kw_only=True):
+    status: Literal["ok", "degraded"]
+    problems: list[str]
+
+
+class Limits(msgspec.Struct, kw_only=True):
+    memory: str
+    cpu: str
+    containment: str
+
+
+class Isolation(msgspec.Struct, kw_only=True):
+    user: str
+    shares_agent_user: bool
+
+
+class Version(msgspec.Struct, kw_only=True):
+    version: str
+    api: Literal["v1"]
+    node_id: str
+    domain: str
+    proxy_url: str
+    limits: Limits
+    isolation: Isolation
+    warnings: list[str]

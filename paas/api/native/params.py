@@ -1,0 +1,112 @@
+"""What the native API takes in paths, queries and headers. A capital marks a header."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from paas.api.kit.lists import PageParams, PageSize, SortOrder
+from paas.core.ids import AppId, ArtifactId, DeploymentId, TaskId
+
+_UUID = Meta(extra_json_schema={"format": "uuid"})
+MOST_LINES = 10_000
+MOST_EVENTS = 1000
+
+AppIdText = Annotated[AppId, _UUID]
+TaskIdText = Annotated[TaskId, _UUID]
+DeploymentIdText = Annotated[DeploymentId, _UUID]
+
+
+class AppPath(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    app_id: AppIdText
+
+
+class AppNamePath(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    namespace: str
+    name: str
+
+
+class SubdomainPath(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    subdomain: str
+
+
+class ArtifactPath(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    artifact_id: Annotated[ArtifactId, _UUID]
+
+
+class DeploymentPath(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    deployment_id: DeploymentIdText
+
+
+class TaskPath(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    task_id: TaskIdText
+
+
+class AppList(PageParams, forbid_unknown_fields=True, kw_only=True):
+    namespace: str | None = None
+    sort_by: Literal["name", "namespace", "subdomain", "created_at", "updated_at"] = "created_at"
+    sort_order: SortOrder = "desc"
+
+
+class DeploymentList(PageParams, forbid_unknown_fields=True, kw_only=True):
+    app_id: AppIdText | None = None
+    sort_by: Literal["version", "environment", "created_at", "updated_at"] = "created_at"
+    sort_order: SortOrder = "desc"
+
+
+class DeploymentsOfApp(AppPath, forbid_unknown_fields=True, kw_only=True):
+    page_size: PageSize = 20
+    page_token: Annotated[
+        str, Meta(pattern=r"^[0-9]{0,15}$(?!\n)", description="next_page_token of the page before")
+    ] = ""
+
+
+class DeploymentTasks(PageParams, forbid_unknown_fields=True, kw_only=True):
+    deployment_id: DeploymentIdText
+
+
+class NewDeployment(AppPath, forbid_unknown_fields=True, kw_only=True):
+    idempotency_key: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[\x21-\x7e]+$(?!\n)",
+                max_length=255,
+                description="1 to 255 visible ASCII characters; the same key and body add nothing",
+            ),
+        ]
+        | None
+    ) = msgspec.field(default=None, name="Idempotency-Key")
+
+
+class LogWindow(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    tail: Annotated[int, Meta(ge=0, le=MOST_LINES, description="the last lines, 0 to 10000")] = 1000
+    since: Annotated[str, Meta(description="RFC 3339, or how long ago such as 5m")] | None = None
+
+
+class DeploymentLogs(LogWindow, forbid_unknown_fields=True, kw_only=True):
+    deployment_id: DeploymentIdText
+
+
+class TaskLogs(LogWindow, forbid_unknown_fields=True, kw_only=True):
+    task_id: TaskIdText
+
+
+class LogStream(DeploymentPath, forbid_unknown_fields=True, kw_only=True):
+    tail: Annotated[int, Meta(ge=0, le=MOST_LINES, description="lines of before, 0 to 10000")] = 100
+    last_event_id: Annotated[str, Meta(description="as the header Last-Event-ID")] | None = None
+    header_last_event_id: (
+        Annotated[str, Meta(description="the id of the last frame that came; the stream goes on after it")]
+        | None
+    ) = msgspec.field(default=None, name="Last-Event-ID")
+
+
+Sequence = Annotated[int, Meta(ge=0, le=2**53, description="a sequence number")]
+
+
+class EventList(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    after: Sequence | None = None
+    limit: Annotated[int, Meta(ge=1, le=MOST_EVENTS, description="1 to 1000 events")] = 100
+    app_id: AppIdText | None = None
+    deployment_id: DeploymentIdText | None = None
+    last_event_id: Sequence | None = msgspec.field(default=None, name="Last-Event-ID")

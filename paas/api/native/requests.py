@@ -1,0 +1,241 @@
+"""What the native API takes: field by field with its limits. OpenAPI shows the same."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from paas.core.model import DEFAULT_NAMESPACE, DEVELOPMENT, Spec
+
+# Python's $ also matches before a last newline, which ECMAScript's does not.
+END = r"$(?!\n)"
+UUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}" + END
+LONGEST_NAME = 40
+MOST_LABELS = 64
+MOST_VARIABLES = 1000
+MOST_REPLICAS = 100
+YEAR_SECS = 31_536_000
+
+_DEFAULT = Spec()
+
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?" + END,
+        min_length=1,
+        max_length=LONGEST_NAME,
+        description="1 to 40 letters, digits and hyphens; the first and last no hyphen",
+    ),
+]
+Slug = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?" + END,
+        min_length=1,
+        max_length=30,
+        description="1 to 30 lower-case letters, digits and hyphens; the first and last no hyphen",
+    ),
+]
+Description = Annotated[str, Meta(max_length=2000, description="at most 2000 characters")]
+Labels = Annotated[
+    dict[Annotated[str, Meta(min_length=1, max_length=63)], Annotated[str, Meta(max_length=255)]],
+    Meta(max_length=MOST_LABELS, description="at most 64 labels: text of 63 characters to text of 255"),
+]
+Environ = Annotated[
+    dict[Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*" + END, max_length=255)], str | None],
+    Meta(
+        max_length=MOST_VARIABLES,
+        description="variables by name (letters, digits, underscores), laid over those that are there;"
+        " null takes one away",
+    ),
+]
+
+
+class ResourcesFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    cpu: (
+        Annotated[
+            str,
+            Meta(
+                max_length=32,
+                description='"100m" is a tenth of a core, "2" are two cores',
+                extra_json_schema={"default": _DEFAULT.resources.cpu},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    memory: (
+        Annotated[
+            str,
+            Meta(
+                max_length=32,
+                description='"128Mi", "1Gi" or a number of bytes as text',
+                extra_json_schema={"default": _DEFAULT.resources.memory},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class NetworkingFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    port: (
+        Annotated[int, Meta(ge=1, le=65535, description="1 to 65535; null: the platform assigns one")]
+        | UnsetType
+        | None
+    ) = UNSET
+    protocol: Literal["http", "tcp", "grpc"] | UnsetType = UNSET
+    health_path: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^/[\x21-\x7e]*" + END,
+                max_length=1024,
+                description="a path that answers 2xx or 3xx once the app is ready, such as /health",
+            ),
+        ]
+        | UnsetType
+        | None
+    ) = UNSET
+
+
+class VolumeFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    host_path: Annotated[str, Meta(pattern=r"^/", max_length=4096)]
+    container_path: Annotated[str, Meta(pattern=r"^/", max_length=4096)]
+
+
+class SpecFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What a deployment asks for; what is left out stays as it is, or has its default."""
+
+    process_type: (
+        Annotated[
+            Literal["tish", "docker"],
+            Meta(description="tish: a native program", extra_json_schema={"default": _DEFAULT.process_type}),
+        ]
+        | UnsetType
+    ) = UNSET
+    artifact_id: (
+        Annotated[
+            str, Meta(pattern=UUID, description="the id of an artifact", extra_json_schema={"format": "uuid"})
+        ]
+        | UnsetType
+        | None
+    ) = UNSET
+    image: Annotated[str, Meta(min_length=1, max_length=1024)] | UnsetType | None = UNSET
+    replicas: (
+        Annotated[
+            int,
+            Meta(
+                ge=0,
+                le=MOST_REPLICAS,
+                description="0 to 100; 0: asleep until traffic wakes it",
+                extra_json_schema={"default": _DEFAULT.replicas},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    resources: ResourcesFields | UnsetType = UNSET
+    networking: NetworkingFields | UnsetType = UNSET
+    env: Environ | UnsetType = UNSET
+    cold_start_enabled: (
+        Annotated[bool, Meta(extra_json_schema={"default": _DEFAULT.cold_start_enabled})] | UnsetType
+    ) = UNSET
+    idle_timeout_secs: (
+        Annotated[
+            float,
+            Meta(
+                ge=1,
+                le=YEAR_SECS,
+                description="idle seconds before it is put to sleep, 1 to 31536000",
+                extra_json_schema={"default": _DEFAULT.idle_timeout_secs},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    max_runtime_secs: (
+        Annotated[
+            float, Meta(ge=1, le=YEAR_SECS, description="seconds after which a task is ended, at least 1")
+        ]
+        | UnsetType
+        | None
+    ) = UNSET
+    volumes: Annotated[list[VolumeFields], Meta(max_length=64)] | UnsetType = UNSET
+    start_timeout_secs: (
+        Annotated[
+            float,
+            Meta(
+                ge=1,
+                le=3600,
+                description="seconds it may take to become ready, 1 to 3600",
+                extra_json_schema={"default": _DEFAULT.start_timeout_secs},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    stop_grace_secs: (
+        Annotated[
+            float,
+            Meta(
+                ge=0,
+                le=600,
+                description="seconds between SIGTERM and SIGKILL, 0 to 600",
+                extra_json_schema={"default": _DEFAULT.stop_grace_secs},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class CreateDeployment(SpecFields, forbid_unknown_fields=True, kw_only=True):
+    """A new version. The app's default_deployment_spec supplies what is left out."""
+
+    environment: Slug = DEVELOPMENT
+
+
+class ChangeDeployment(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    spec: SpecFields
+
+
+class WakePolicyFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Which kinds of request may wake the app and count as use."""
+
+    well_known: bool = False
+    health: bool = False
+    crawlers: bool = False
+    probes: bool = False
+
+
+class CreateApp(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    name: Name
+    namespace: Name = DEFAULT_NAMESPACE
+    description: Description | None = None
+    labels: Labels | None = None
+    default_deployment_spec: SpecFields | None = None
+    wake_policy: WakePolicyFields | None = None
+
+
+class UpdateApp(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What is null or left out stays as it is; what is given replaces the whole field."""
+
+    description: Description | None = None
+    labels: Labels | None = None
+    default_deployment_spec: SpecFields | None = None
+    wake_policy: WakePolicyFields | None = None
+
+
+class CreateArtifact(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    name: Annotated[
+        str,
+        Meta(
+            pattern=r"^[^\x00-\x1f\x7f/\\]+" + END,
+            min_length=1,
+            max_length=255,
+            description="a file name: 1 to 255 characters without slashes and control characters",
+        ),
+    ]
+    content_type: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(; ?[\x20-\x7e]*)?" + END,
+            max_length=255,
+            description="a media type such as application/octet-stream",
+        ),
+    ] = "application/octet-stream"

@@ -1,0 +1,252 @@
+"""Core records to the native API's answers. Pure."""
+
+from dataclasses import dataclass
+
+from paas.api.kit.parts import AboutAgent, LogLine, PublicUrls
+from paas.api.kit.times import rfc3339
+from paas.api.native import answers
+from paas.core import hosts, model
+from paas.core.states import LIVE_DEPLOYMENT, SERVING_DEPLOYMENT, UNSETTLED_DEPLOYMENT, DeploymentState
+
+JUST_NOW_SECS = 1.0  # use this recent counts as running
+PROGRESS_BUILDING = 25
+
+STATUS: dict[DeploymentState, answers.Status] = {
+    DeploymentState.QUEUED: "pending",
+    DeploymentState.BUILDING: "pending",
+    DeploymentState.STARTING: "pending",
+    DeploymentState.ACTIVE: "running",
+    DeploymentState.SUPERSEDED: "succeeded",
+    DeploymentState.STOPPED: "cancelled",
+    DeploymentState.FAILED: "failed",
+    DeploymentState.CANCELLED: "cancelled",
+}
+ENDED: dict[DeploymentState, answers.Activity] = {
+    DeploymentState.STOPPED: "stopped",
+    DeploymentState.FAILED: "failed",
+    DeploymentState.CANCELLED: "cancelled",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A deployment with all that its picture needs."""
+
+    deployment: model.Deployment
+    app: model.App
+    live: model.Live | None
+    is_current: bool  # in its environment
+    serves_app: bool  # answers the app's own host
+    is_starting: bool  # one of its tasks starts just now
+
+
+def deployment(shown: Shown, *, urls: PublicUrls, now: float) -> answers.Deployment:
+    record, live = shown.deployment, shown.live
+    refusal = _refusal(live, now)
+    return answers.Deployment(
+        id=record.id,
+        sha=record.sha,
+        app_id=record.app_id,
+        version=record.version,
+        status=STATUS[record.state],
+        state=record.state.value,
+        activity=activity(shown, now=now),
+        reason=refusal.reason
+        if refusal is not None and record.state in SERVING_DEPLOYMENT
+        else record.reason,
+        spec=record.spec,
+        tasks_ready=_ready(live),
+        tasks_total=record.spec.replicas,
+        progress=_progress(shown),
+        environment_slug=record.environment,
+        preview_url=urls.of(_hosts(shown, urls, serves_app=False)[0]),
+        urls=_urls(shown, urls),
+        is_current=shown.is_current,
+        in_flight=live.demand.in_flight if live is not None else 0,
+        waiting=live.demand.waiting if live is not None else 0,
+        last_used_at=_last_used(live),
+        retry_at=_moment(refusal.until) if refusal is not None else None,
+        wakes=_wakes(live),
+        refused=dict(live.refused) if live is not None else {},
+        created_at=rfc3339(record.created_at),
+        updated_at=rfc3339(record.updated_at),
+    )
+
+
+def activity(shown: Shown, *, now: float) -> answers.Activity:
+    """Say in a word what a deployment does."""
+    state, live = shown.deployment.state, shown.live
+    if state in UNSETTLED_DEPLOYMENT:
+        return "deploying"
+    if state in ENDED:
+        return ENDED[state]
+    if _refusal(live, now) is not None:
+        return "crashed"
+    if live is not None and live.ready_tasks:
+        in_use = live.demand.in_flight > 0 or live.demand.last_used >= now - JUST_NOW_SECS
+        return "running" if in_use else "idle"
+    return "waking" if shown.is_starting or (live is not None and live.demand.waiting) else "asleep"
+
+
+def app(record: model.App, current: Shown | None, *, urls: PublicUrls, now: float) -> answers.App:
+    default = record.default_deployment_spec
+    return answers.App(
+        id=record.id,
+        name=record.name,
+        namespace=record.namespace,
+        subdomain=record.subdomain,
+        description=record.description,
+        labels=dict(record.labels),
+        default_deployment_spec=None if default is None else dict(default),
+        wake_policy=record.wake_policy,
+        url=urls.of(f"{record.subdomain}.{urls.domain}"),
+        current=None if current is None else _current(current, urls=urls, now=now),
+        created_at=rfc3339(record.created_at),
+        updated_at=rfc3339(record.updated_at),
+    )
+
+
+def artifact(record: model.Artifact) -> answers.Artifact:
+    return answers.Artifact(
+        id=record.id,
+        name=record.name,
+        content_type=record.content_type,
+        size=record.size_bytes,
+        sha256=record.sha256,
+        created_at=rfc3339(record.created_at),
+        uploaded_at=_moment(record.uploaded_at),
+    )
+
+
+def task(record: model.Task, *, node_id: str) -> answers.Task:
+    return answers.Task(
+        id=record.id,
+        deployment_id=record.deployment_id,
+        node_id=node_id,
+        state=record.state.value,
+        published_port=record.port,
+        reason=record.reason,
+        exit_code=record.exit_code,
+        revision=record.revision,
+        created_at=rfc3339(record.created_at),
+        started_at=_moment(record.started_at),
+        ready_at=_moment(record.ready_at),
+        ended_at=_moment(record.ended_at),
+        updated_at=rfc3339(record.updated_at),
+    )
+
+
+def log_entry(line: LogLine) -> answers.LogEntry:
+    return answers.LogEntry(timestamp=rfc3339(line.at), message=line.message, task_id=line.task_id)
+
+
+def event(record: model.Event) -> answers.Event:
+    return answers.Event(
+        seq=record.seq,
+        at=rfc3339(record.at),
+        kind=record.kind,
+        app_id=record.app_id,
+        deployment_id=record.deployment_id,
+        task_id=record.task_id,
+        reason=record.reason,
+        facts=dict(record.facts),
+    )
+
+
+def version(about: AboutAgent, urls: PublicUrls) -> answers.Version:
+    return answers.Version(
+        version=about.version,
+        api="v1",
+        node_id=about.node_id,
+        domain=urls.domain,
+        proxy_url=urls.of(urls.domain),
+        limits=answers.Limits(
+            memory=about.limits.get("memory", "none"),
+            cpu=about.limits.get("cpu", "none"),
+            containment=about.limits.get("containment", "none"),
+        ),
+        isolation=answers.Isolation(user=about.apps_user, shares_agent_user=about.shares_agent_user),
+        warnings=list(about.warnings),
+    )
+
+
+def _current(shown: Shown, *, urls: PublicUrls, now: float) -> answers.Current:
+    record, live = shown.deployment, shown.live
+    return answers.Current(
+        deployment_id=record.id,
+        version=record.version,
+        environment=record.environment,
+        activity=activity(shown, now=now),
+        tasks_ready=_ready(live),
+        tasks_total=record.spec.replicas,
+        in_flight=live.demand.in_flight if live is not None else 0,
+        last_used_at=_last_used(live),
+        wakes=_wakes(live),
+        urls=_urls(shown, urls),
+    )
+
+
+def _progress(shown: Shown) -> int:
+    record = shown.deployment
+    match record.state:
+        case DeploymentState.QUEUED:
+            return 0
+        case DeploymentState.BUILDING:
+            return PROGRESS_BUILDING
+        case DeploymentState.STARTING:
+            share = min(1.0, _ready(shown.live) / max(1, record.spec.replicas))
+            return PROGRESS_BUILDING + round((100 - PROGRESS_BUILDING) * share)
+        case DeploymentState.FAILED | DeploymentState.CANCELLED:
+            return 0 if record.command is None else PROGRESS_BUILDING
+        case _:
+            return 100
+
+
+def _refusal(live: model.Live | None, now: float) -> model.Refusal | None:
+    """Find why requests are refused at the moment."""
+    refusal = live.refusal if live is not None else None
+    if refusal is None or (refusal.until is not None and refusal.until <= now):
+        return None
+    return refusal
+
+
+def _hosts(shown: Shown, urls: PublicUrls, *, serves_app: bool) -> tuple[str, ...]:
+    return hosts.hosts_of(
+        name=shown.app.name,
+        app_subdomain=shown.app.subdomain,
+        sha=shown.deployment.sha,
+        environment=shown.deployment.environment,
+        domain=urls.domain,
+        serves_app=serves_app,
+    )
+
+
+def _urls(shown: Shown, urls: PublicUrls) -> list[str]:
+    if shown.deployment.state not in LIVE_DEPLOYMENT:
+        return []
+    known = shown.live.hosts if shown.live is not None else ()
+    return [urls.of(host) for host in known or _hosts(shown, urls, serves_app=shown.serves_app)]
+
+
+def _ready(live: model.Live | None) -> int:
+    return len(live.ready_tasks) if live is not None else 0
+
+
+def _last_used(live: model.Live | None) -> str | None:
+    return rfc3339(live.demand.last_used) if live is not None and live.demand.last_used else None
+
+
+def _wakes(live: model.Live | None) -> answers.Wakes | None:
+    wakes = live.wakes if live is not None else None
+    if wakes is None:
+        return None
+    return answers.Wakes(
+        count=wakes.count,
+        last_ms=round(wakes.last * 1000, 3),
+        p50_ms=round(wakes.p50 * 1000, 3),
+        p95_ms=round(wakes.p95 * 1000, 3),
+    )
+
+
+def _moment(seconds: float | None) -> str | None:
+    return None if seconds is None else rfc3339(seconds)

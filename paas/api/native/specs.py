@@ -1,0 +1,126 @@
+"""From what a request says of a deployment to a complete, acceptable spec. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+import msgspec
+from msgspec import UnsetType
+
+from paas.api.native.requests import Environ, NetworkingFields, ResourcesFields, SpecFields
+from paas.core.errors import Invalid, NotSupported
+from paas.core.ids import ArtifactId
+from paas.core.model import Networking, Resources, Spec
+from paas.core.resources import cpu_millis, memory_bytes
+
+T = TypeVar("T")
+
+OURS = frozenset({"HOST", "PORT"})  # variables that the agent sets
+LARGEST_ENVIRON_BYTES = 64 * 1024
+
+
+def complete(defaults: Mapping[str, object] | None, fields: SpecFields) -> Spec:
+    """Lay a request over the app's default_deployment_spec, and that over our own defaults."""
+    of_app = msgspec.convert(dict(defaults or {}), SpecFields)
+    return overlay(overlay(Spec(), of_app), fields)
+
+
+def overlay(spec: Spec, fields: SpecFields) -> Spec:
+    """Change what is given and keep the rest. Raises Invalid, and NotSupported for containers."""
+    if fields.process_type == "docker" or (isinstance(fields.image, str) and fields.image):
+        raise NotSupported(
+            "cannot run an image: this version of the agent runs native programs only",
+            field="image" if fields.image else "process_type",
+            hint="upload an executable as an artifact and deploy that",
+        )
+    if fields.volumes:
+        raise Invalid(
+            "cannot mount volumes: only containers have them, a native program sees the files of its user",
+            field="volumes",
+        )
+    return replace(
+        spec,
+        artifact_id=_artifact(spec.artifact_id, fields.artifact_id),
+        replicas=_given(fields.replicas, spec.replicas),
+        resources=_resources(spec.resources, fields.resources),
+        networking=_networking(spec.networking, fields.networking),
+        env=_environ(spec.env, fields.env),
+        cold_start_enabled=_given(fields.cold_start_enabled, spec.cold_start_enabled),
+        idle_timeout_secs=_whole(_given(fields.idle_timeout_secs, spec.idle_timeout_secs)),
+        max_runtime_secs=_whole_or_none(_given(fields.max_runtime_secs, spec.max_runtime_secs)),
+        start_timeout_secs=_whole(_given(fields.start_timeout_secs, spec.start_timeout_secs)),
+        stop_grace_secs=_whole(_given(fields.stop_grace_secs, spec.stop_grace_secs)),
+    )
+
+
+def as_given(fields: SpecFields | None) -> Mapping[str, object] | None:
+    """Check what is to be an app's default_deployment_spec, and keep exactly the fields it names."""
+    if fields is None:
+        return None
+    overlay(Spec(), fields)
+    kept: Mapping[str, object] = msgspec.to_builtins(fields)
+    return kept
+
+
+def _artifact(old: ArtifactId | None, given: str | UnsetType | None) -> ArtifactId | None:
+    if isinstance(given, UnsetType):
+        return old
+    return None if given is None else ArtifactId(given.lower())
+
+
+def _resources(old: Resources, given: ResourcesFields | UnsetType) -> Resources:
+    if isinstance(given, UnsetType):
+        return old
+    resources = Resources(cpu=_given(given.cpu, old.cpu), memory=_given(given.memory, old.memory))
+    cpu_millis(resources.cpu)
+    memory_bytes(resources.memory)
+    return resources
+
+
+def _networking(old: Networking, given: NetworkingFields | UnsetType) -> Networking:
+    if isinstance(given, UnsetType):
+        return old
+    if given.protocol in {"tcp", "grpc"}:
+        raise NotSupported(
+            f"cannot serve the protocol {given.protocol}: this version of the agent serves http only",
+            field="networking.protocol",
+        )
+    return Networking(
+        port=_given(given.port, old.port), health_path=_given(given.health_path, old.health_path)
+    )
+
+
+def _environ(old: Mapping[str, str], given: Environ | UnsetType) -> Mapping[str, str]:
+    if isinstance(given, UnsetType):
+        return old
+    for name, value in given.items():
+        if name in OURS:
+            raise Invalid(
+                f"cannot set the variable {name}: the agent sets it",
+                field=f"env.{name}",
+                hint="set networking.port to choose the port" if name == "PORT" else None,
+            )
+        if value is not None and "\0" in value:
+            raise Invalid(f"cannot set the variable {name}: it holds a NUL", field=f"env.{name}")
+    laid = {**old, **given}
+    kept = {name: value for name, value in laid.items() if value is not None}
+    size = sum(len(name.encode()) + len(value.encode()) for name, value in kept.items())
+    if size > LARGEST_ENVIRON_BYTES:
+        raise Invalid(
+            f"cannot set the variables: they have {size} bytes, {LARGEST_ENVIRON_BYTES} are allowed",
+            field="env",
+        )
+    return kept
+
+
+def _given(given: T | UnsetType, old: T) -> T:
+    return old if isinstance(given, UnsetType) else given
+
+
+def _whole(seconds: float) -> float:
+    """Keep 300 as 300, whichever way JSON had written it."""
+    return int(seconds) if seconds == int(seconds) else seconds
+
+
+def _whole_or_none(seconds: float | None) -> float | None:
+    return None if seconds is None else _whole(seconds)
