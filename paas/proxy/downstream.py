@@ -1,0 +1,323 @@
+"""The client's side: one connection, its requests read strictly and answered in order."""
+
+import asyncio
+from collections.abc import Callable
+from enum import IntFlag
+from typing import cast
+
+from paas.proxy import pages, peer
+from paas.proxy.exchange import Exchange
+from paas.proxy.fields import BadHead
+from paas.proxy.framing import BadFraming, BodyReader, has_lone_line_feed
+from paas.proxy.request_heads import RequestHead, RequestReader
+from paas.proxy.shared import Shared
+
+_JOINED_BYTES = 16 * 1024  # below it, one copy is cheaper than a second buffer to send
+
+
+class Pause(IntFlag):
+    """Why nothing is read from the client."""
+
+    FULL = 1  # enough is kept for later
+    WAITING = 2  # the app is not ready
+    APP_IS_FULL = 4
+
+
+class Downstream(asyncio.Protocol):
+    __slots__ = (
+        "_body",
+        "_buffer",
+        "_eof",
+        "_exchange",
+        "_flowing",
+        "_forget",
+        "_in_serve",
+        "_lingering",
+        "_partial",
+        "_paused",
+        "_probed",
+        "_reader",
+        "_shared",
+        "_since",
+        "_write_paused",
+        "address",
+        "forwarded",
+        "transport",
+    )
+
+    def __init__(self, shared: Shared, forget: Callable[["Downstream"], None]) -> None:
+        self._shared = shared
+        self._forget = forget
+        self.transport: asyncio.Transport
+        self.forwarded = b""
+        self.address = ""
+        self._reader = RequestReader()
+        self._buffer = b""  # read, and not yet looked at
+        self._exchange: Exchange | None = None
+        self._body: BodyReader | None = None  # of the request in hand, until its end was read
+        self._flowing = False  # the body goes to the app as it comes
+        self._in_serve = False
+        self._eof = False
+        self._probed = False
+        self._lingering = False
+        self._partial = False  # some of a head has come
+        self._paused = Pause(0)
+        self._write_paused = False
+        self._since = shared.now  # the last step forward; what that is depends on what we wait for
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports have the interface of asyncio's, and not its classes.
+        self.transport = transport = cast(asyncio.Transport, transport)
+        high = self._shared.limits.buffer_bytes
+        transport.set_write_buffer_limits(high=high, low=high // 4)
+        address = transport.get_extra_info("peername")
+        self.address = str(address[0]).removeprefix("::ffff:") if address else "unknown"
+        self.forwarded = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\n" % self.address.encode()
+
+    def data_received(self, data: bytes) -> None:
+        if self._exchange is None:
+            if not self._lingering:
+                self._serve(self._buffer + data if self._buffer else data)
+        elif self._body is not None and self._flowing:
+            self._since = self._shared.now
+            self._read_body(self._exchange, self._body, data)
+        else:
+            self._keep_for_later(data)
+
+    def eof_received(self) -> bool:
+        self._eof = True
+        if self._exchange is None or (self._body is not None and self._flowing):
+            self._lose_exchange()
+            return False
+        return True  # it may still wait for its answer
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self._lose_exchange()
+        self._forget(self)
+
+    def pause_writing(self) -> None:
+        self._write_paused = True
+        self._since = self._shared.now
+        if self._exchange is not None:
+            self._exchange.client_is_full()
+
+    def resume_writing(self) -> None:
+        self._write_paused = False
+        if self._exchange is not None:
+            self._exchange.client_has_room()
+        elif self._buffer and not self._in_serve:
+            self._serve(self._buffer)
+
+    # For the exchange
+
+    def write(self, pieces: list[bytes]) -> None:
+        if len(pieces) == 1:
+            self.transport.write(pieces[0])
+        elif sum(map(len, pieces)) < _JOINED_BYTES:
+            self.transport.write(b"".join(pieces))
+        else:
+            self.transport.writelines(pieces)
+
+    def body_is_pending(self) -> bool:
+        return self._body is not None
+
+    def held_bytes(self) -> int:
+        return len(self._buffer)
+
+    def hold_body(self) -> None:
+        if self._body is not None:
+            self._pause(Pause.WAITING)
+
+    def let_body_flow(self) -> None:
+        self._flowing = True
+        self._since = self._shared.now
+        data, self._buffer = self._buffer, b""
+        if data and self._body is not None and self._exchange is not None:
+            self._read_body(self._exchange, self._body, data)
+        if self._body is not None and self._eof:
+            self._lose_exchange()
+            self.transport.abort()
+            return
+        self._unpause(Pause.WAITING | Pause.FULL)
+
+    def app_is_full(self) -> None:
+        self._pause(Pause.APP_IS_FULL)
+
+    def app_has_room(self) -> None:
+        self._unpause(Pause.APP_IS_FULL)
+        self._since = self._shared.now
+
+    def done(self, *, keep: bool) -> None:
+        self._exchange = None
+        self._since = self._shared.now
+        if not keep or self._body is not None:
+            self._close()
+        elif not self._in_serve:
+            if self._paused:
+                self._unpause(Pause.FULL | Pause.WAITING | Pause.APP_IS_FULL)
+            if self._buffer:
+                self._serve(self._buffer)
+            elif self._eof or self._shared.draining:
+                self._close()
+
+    def abort(self) -> None:
+        peer.reset(self.transport)
+
+    def hand_over(self) -> tuple[asyncio.Transport, bytes]:
+        peer.watch(self.transport)
+        self._unpause(Pause.FULL | Pause.WAITING | Pause.APP_IS_FULL)
+        self._exchange = None
+        self._forget(self)
+        return self.transport, self._buffer
+
+    # For the listener
+
+    def close_if_idle(self) -> None:
+        if self._exchange is None and not self._lingering:
+            self._close()
+
+    def look_again(self, now: float) -> None:
+        """Do what is due by time; called once a sweep."""
+        limits = self._shared.limits
+        waited = now - self._since
+        exchange = self._exchange
+        if self._lingering:
+            if waited > limits.linger_secs:
+                self.transport.abort()
+        elif self._write_paused:
+            if waited > limits.stalled_secs:
+                self.abort()
+        elif exchange is not None:
+            self._look_at_peer(exchange)
+            if self._flowing and self._body is not None and not self._paused and waited > limits.stalled_secs:
+                exchange.refuse(408, "the body did not arrive in time")
+            else:
+                exchange.look_again(now)
+        elif self._buffer:
+            if waited > limits.head_arrival_secs:
+                self._refuse(408, "the head of the request did not arrive in time")
+        elif waited > limits.idle_connection_secs:
+            self._close()
+
+    def _look_at_peer(self, exchange: Exchange) -> None:
+        """Notice a client that left while nothing is read from it or written to it."""
+        if not (self._eof or self._paused) or self.transport.is_closing():
+            return
+        state = peer.state(self.transport)
+        if state is peer.TcpState.CLOSE:
+            self.transport.abort()
+        elif state is peer.TcpState.CLOSE_WAIT and not self._probed:
+            self._probed = True
+            peer.watch(self.transport)
+            exchange.probe()
+
+    # Reading
+
+    def _serve(self, data: bytes) -> None:
+        """Answer the requests in `data` one after another, until one has to wait."""
+        self._in_serve = True
+        self._buffer = b""
+        while data:
+            if data.startswith(b"\r\n"):  # RFC 9112, section 2.2: empty lines before a request
+                data = data[2:]
+                continue
+            if self._write_paused:
+                self._keep_for_later(data)
+                break
+            end = data.find(b"\r\n\r\n") + 4
+            if end < 4 or end > self._shared.limits.head_bytes:  # noqa: PLR2004  # not found
+                self._await_head(data)
+                break
+            if not self._start(data[:end], data[end:]):
+                break
+            data, self._buffer = self._buffer, b""
+            if not data and (self._eof or self._shared.draining):
+                self._close()
+        self._in_serve = False
+
+    def _start(self, raw: bytes, rest: bytes) -> bool:
+        """Begin one request. True: it is answered already, and the next may begin."""
+        try:
+            head = self._read_head(raw)
+        except BadHead as error:
+            self._refuse(error.status, str(error))
+            return False
+        self._body = head.body(self._shared.limits.head_bytes)
+        self._flowing = self._partial = False
+        self._buffer = rest
+        exchange = self._exchange = Exchange(self._shared, self, head)
+        exchange.begin()
+        return self._is_between_requests()
+
+    def _is_between_requests(self) -> bool:
+        return self._exchange is None and not self._lingering and not self.transport.is_closing()
+
+    def _read_head(self, raw: bytes) -> RequestHead:
+        if raw.count(b"\r\n") - 2 > self._shared.limits.header_count:
+            raise BadHead("its head has too many fields", 431)
+        return self._reader.read(raw)
+
+    def _await_head(self, data: bytes) -> None:
+        if len(data) > self._shared.limits.head_bytes:
+            self._refuse(431, "its head is too large")
+        elif has_lone_line_feed(data):
+            self._refuse(400, "a line ends with a bare LF")
+        else:
+            if not self._partial:
+                self._partial = True
+                self._since = self._shared.now
+            self._buffer = data
+
+    def _read_body(self, exchange: Exchange, body: BodyReader, data: bytes) -> None:
+        try:
+            pieces, rest = body.feed(data)
+        except BadFraming as error:
+            exchange.refuse(400, str(error))
+            return
+        if rest is None:
+            exchange.send_body(pieces, None)
+        else:
+            self._body = None
+            self._buffer = rest
+            exchange.send_body(pieces, body.trailers)
+
+    def _keep_for_later(self, data: bytes) -> None:
+        self._buffer += data
+        if len(self._buffer) > self._shared.limits.buffer_bytes:
+            self._pause(Pause.FULL)
+
+    def _pause(self, reason: Pause) -> None:
+        if not self._paused and not self.transport.is_closing():
+            self.transport.pause_reading()
+        self._paused |= reason
+
+    def _unpause(self, reasons: Pause) -> None:
+        was_paused, self._paused = self._paused, self._paused & ~reasons
+        if was_paused and not self._paused and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    # Ending
+
+    def _refuse(self, status: int, reason: str) -> None:
+        """Answer what cannot be read as a request, and end the connection: nothing after it is certain."""
+        self._shared.answers[status // 100] += 1
+        self.transport.write(pages.malformed(status, reason).write(close=True))
+        self._lingering = True
+        self._close()
+
+    def _close(self) -> None:
+        """End our side. A client that may still be sending is read on: else a reset outruns our answer."""
+        must_linger = self._lingering or self._body is not None or bool(self._buffer)
+        self._buffer = b""
+        if self._eof or not must_linger or self.transport.is_closing():
+            self.transport.close()
+            return
+        self._lingering = True
+        self._since = self._shared.now
+        self._unpause(Pause.FULL | Pause.WAITING | Pause.APP_IS_FULL)
+        self.transport.write_eof()
+
+    def _lose_exchange(self) -> None:
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.client_is_gone()

@@ -1,0 +1,167 @@
+"""Heads of responses: what is read from them, and what the client gets. Pure."""
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from paas.proxy.fields import KNOWN, BadHead, Field, as_bad_head, kind_of, tokens, without
+from paas.proxy.framing import (
+    BodyReader,
+    ChunkedBody,
+    CloseDelimitedBody,
+    FixedBody,
+    content_length,
+)
+
+CONTINUE, SWITCHING, OK, NO_CONTENT, NOT_MODIFIED = 100, 101, 200, 204, 304
+
+
+class ResponseHead:
+    """One response's head, read and judged. A head with a status below 200 announces another."""
+
+    __slots__ = (
+        "chunked",
+        "close",
+        "connection_names",
+        "keep_alive",
+        "length",
+        "lines",
+        "minor",
+        "reason",
+        "status",
+        "upgrade",
+        "via",
+    )
+
+    def __init__(self, status: int, reason: bytes, minor: int) -> None:
+        self.status = status
+        self.reason = reason
+        self.minor = minor  # of HTTP/1
+        self.lines: list[bytes] = []  # name, ": ", value, CRLF of each field that goes on
+        self.length: int | None = None
+        self.chunked = False
+        self.upgrade = b""
+        self.via = b""
+        self.close = False
+        self.keep_alive = False
+        self.connection_names: tuple[bytes, ...] = ()
+
+    def has_body(self, method: bytes) -> bool:
+        """Say whether content follows the head (RFC 9112, section 6.3)."""
+        if method == b"HEAD" or self.status < OK or self.status in (NO_CONTENT, NOT_MODIFIED):
+            return False
+        return self.length != 0
+
+    def body(self, trailer_limit: int) -> BodyReader:
+        if self.chunked:
+            return ChunkedBody(trailer_limit)
+        return CloseDelimitedBody() if self.length is None else FixedBody(self.length)
+
+    def connection_lasts(self) -> bool:
+        """Say whether the app takes another request on this connection."""
+        return not self.close and (self.minor > 0 or self.keep_alive)
+
+    def note(self, kind: Field, name: bytes, value: bytes) -> None:
+        """Take in a field that is more than passed on. Raises BadHead or BadFraming."""
+        match kind:
+            case Field.LENGTH:
+                if self.length is not None:
+                    raise BadHead("there are two Content-Length fields")
+                self.length = content_length(value.rstrip(b" \t"))
+                if self.status >= OK and self.status != NO_CONTENT:
+                    self.lines += (name, b": ", value, b"\r\n")
+            case Field.TRANSFER:
+                if self.chunked or value.strip().lower() != b"chunked":
+                    raise BadHead("the only Transfer-Encoding understood is chunked")
+                self.chunked = True
+            case Field.CONNECTION:
+                names = tokens(value)
+                self.close |= b"close" in names
+                self.keep_alive |= b"keep-alive" in names
+                self.connection_names += names
+            case Field.UPGRADE:
+                self.upgrade = value
+            case Field.VIA:
+                self.via += value + b", "
+            case Field.DROP if name.lower() not in _OURS_TO_TELL:
+                pass
+            case _:
+                self.lines += (name, b": ", value, b"\r\n")
+
+
+# Requests may not carry these; an app that answers with them may be a proxy itself.
+_OURS_TO_TELL = frozenset({b"forwarded", b"x-real-ip", b"x-app-state", b"x-error-detail"})
+_PLAIN_CONNECTION = frozenset({b"close", b"keep-alive", b"upgrade"})
+
+
+class ResponseReader:
+    """Reads the response heads of one connection with one llhttp parser."""
+
+    __slots__ = ("_head", "_parser")
+
+    def __init__(self) -> None:
+        self._parser: HttpResponseParser | None = None
+        self._head = _NO_RESPONSE
+
+    def read(self, raw: bytes, method: bytes) -> ResponseHead:
+        """Read one whole head that answers a request with `method`. Raises BadHead."""
+        head = self._head = _status_line(raw)
+        parser = self._parser
+        if parser is None:
+            parser = self._parser = HttpResponseParser(self)
+        try:
+            parser.feed_data(raw)
+        except HttpParserUpgrade:
+            self._parser = None
+        except HttpParserError as error:
+            raise as_bad_head(error) from error
+        finally:
+            self._head = _NO_RESPONSE
+        if head.chunked and (head.minor == 0 or head.length is not None):
+            raise BadHead("its length is ambiguous")
+        if head.chunked or method == b"HEAD" or head.length is None:
+            self._parser = None  # it waits for a body that `framing` reads, or that never comes
+        return head
+
+    def skip_body(self, body: bytes, length: int | None) -> None:
+        """Let the parser be used again, if `body` is the whole body of the last head; else forget it."""
+        if self._parser is not None:
+            if len(body) == length:
+                self._parser.feed_data(body)
+            else:
+                self._parser = None
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        kind = KNOWN.get(name)
+        if kind is None:
+            kind = kind_of(name)
+        if kind:
+            self._head.note(kind, name, value)
+        else:
+            self._head.lines += (name, b": ", value, b"\r\n")
+
+
+def to_client(head: ResponseHead, extra: bytes, *, chunked: bool) -> bytes:
+    """Write the head that the client gets. `extra` holds whole lines of ours."""
+    lines = head.lines
+    if not _PLAIN_CONNECTION.issuperset(head.connection_names):
+        lines = without(lines, head.connection_names)
+    return b"HTTP/1.1 %d %b\r\n%bVia: %b1.%d paas\r\n%b%b\r\n" % (
+        head.status,
+        head.reason,
+        b"".join(lines),
+        head.via,
+        head.minor,
+        extra,
+        b"Transfer-Encoding: chunked\r\n" if chunked else b"",
+    )
+
+
+def _status_line(raw: bytes) -> ResponseHead:
+    version, _, rest = raw[: raw.find(b"\r\n")].partition(b" ")
+    status, _, reason = rest.partition(b" ")
+    if version not in _VERSIONS or len(status) != 3 or not status.isdigit() or status < b"100":  # noqa: PLR2004  # RFC 9112
+        raise BadHead("it does not begin with a status line of HTTP/1")
+    return ResponseHead(int(status), reason, _VERSIONS[version])
+
+
+_VERSIONS = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
+_NO_RESPONSE = ResponseHead(0, b"", 1)

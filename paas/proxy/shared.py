@@ -1,0 +1,50 @@
+"""What every connection of one proxy shares."""
+
+from dataclasses import dataclass, field
+
+from paas.core.ports import Clock
+from paas.proxy.limits import ProxyLimits
+from paas.proxy.tunnel import Tunnel
+from paas.proxy.upstream import Pool
+from paas.router import Entry, Router
+
+
+class WaitingRoom:
+    """Bounds how many requests wait for a wake, and what they hold in memory."""
+
+    __slots__ = ("_limits", "bytes", "count")
+
+    def __init__(self, limits: ProxyLimits) -> None:
+        self._limits = limits
+        self.count = 0
+        self.bytes = 0
+
+    def enter(self, entry: Entry, size: int) -> bool:
+        """Take a place, if there is one; each must be left."""
+        limits = self._limits
+        if (
+            len(entry.waiters or ()) >= limits.waiting_per_deployment
+            or self.count >= limits.waiting_total
+            or self.bytes + size > limits.waiting_bytes
+        ):
+            return False
+        self.count += 1
+        self.bytes += size
+        return True
+
+    def leave(self, size: int) -> None:
+        self.count -= 1
+        self.bytes -= size
+
+
+@dataclass(slots=True, kw_only=True)
+class Shared:
+    router: Router
+    clock: Clock
+    limits: ProxyLimits
+    pool: Pool
+    room: WaitingRoom
+    now: float = 0.0  # monotonic seconds, as coarse as the sweep that sets it
+    draining: bool = False  # answers end their connections
+    answers: list[int] = field(default_factory=lambda: [0] * 10)  # by the first digit of their status
+    tunnels: set[Tunnel] = field(default_factory=set)

@@ -1,0 +1,265 @@
+"""The app's side: connections to ready tasks, kept for the next request, never shared between tasks."""
+
+import asyncio
+from typing import cast
+
+from paas.proxy.fields import BadHead
+from paas.proxy.framing import BadFraming, BodyReader, CloseDelimitedBody
+from paas.proxy.limits import ProxyLimits
+from paas.proxy.response_heads import OK, SWITCHING, ResponseHead, ResponseReader
+from paas.proxy.sides import Asker
+from paas.router import Upstream
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """One connection to a task: one request at a time, and back into the pool if nothing is in doubt."""
+
+    __slots__ = (
+        "_asker",
+        "_body",
+        "_buffer",
+        "_lasts",
+        "_paused",
+        "_pool",
+        "_reader",
+        "heard",
+        "idle_since",
+        "request_sent",
+        "reused",
+        "transport",
+        "upstream",
+    )
+
+    def __init__(self, pool: "Pool", upstream: Upstream) -> None:
+        self._pool = pool
+        self.upstream = upstream
+        self.transport: asyncio.Transport
+        self._reader = ResponseReader()
+        self._asker: Asker | None = None
+        self._body: BodyReader | None = None
+        self._buffer = b""  # an unfinished head
+        self._lasts = False
+        self._paused = False
+        self.heard = False  # any byte of the response
+        self.request_sent = False  # to its end
+        self.reused = False
+        self.idle_since = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports have the interface of asyncio's, and not its classes.
+        self.transport = transport = cast(asyncio.Transport, transport)
+        high = self._pool.limits.buffer_bytes
+        transport.set_write_buffer_limits(high=high, low=high // 4)
+
+    def send(self, asker: Asker, data: bytes, *, is_whole: bool) -> None:
+        """Begin a request; unless `is_whole`, its body follows through `transport`."""
+        self._asker = asker
+        self.heard = False
+        self.request_sent = is_whole
+        self.transport.write(data)
+
+    def data_received(self, data: bytes) -> None:
+        asker = self._asker
+        if asker is None:
+            self.transport.abort()  # bytes that nobody asked for: an answer to come would be misread
+            return
+        self.heard = True
+        try:
+            if self._body is None:
+                self._read_head(asker, data)
+            else:
+                self._read_body(asker, self._body, data)
+        except (BadHead, BadFraming) as error:
+            self._fail(f"the app's response is malformed: {error}")
+
+    def eof_received(self) -> bool:
+        asker = self._asker
+        if asker is not None and isinstance(self._body, CloseDelimitedBody):
+            self._release(lasts=False)
+            asker.relay([], ())
+        else:
+            self._fail("the app closed the connection before its response was complete")
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._pool.forget(self)
+        self._fail(f"the connection to the app broke: {exc or 'closed'}")
+
+    def pause_writing(self) -> None:
+        if self._asker is not None:
+            self._asker.app_is_full()
+
+    def resume_writing(self) -> None:
+        if self._asker is not None:
+            self._asker.app_has_room()
+
+    def pause(self) -> None:
+        """Read no more of the response until `resume`."""
+        if not self._paused and not self.transport.is_closing():
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    def drop(self) -> None:
+        """Close it at once; whoever asked hears nothing more."""
+        self._asker = None
+        self.transport.abort()
+
+    def detach(self) -> asyncio.Transport:
+        """Give the transport away, for a tunnel."""
+        self._asker = None
+        self.resume()
+        return self.transport
+
+    def _read_head(self, asker: Asker, data: bytes) -> None:
+        if self._buffer:
+            data, self._buffer = self._buffer + data, b""
+        while True:
+            end = data.find(b"\r\n\r\n") + 4
+            if end < 4 or end > self._pool.limits.response_head_bytes:  # noqa: PLR2004  # not found
+                if len(data) > self._pool.limits.response_head_bytes:
+                    raise BadHead("its head is too large")
+                self._buffer = data
+                return
+            head = self._reader.read(data[:end], asker.method)
+            data = data[end:]
+            if head.status >= OK:
+                self._begin(asker, head, data)
+                return
+            if head.status == SWITCHING:
+                asker.switch(head, self, data)
+                return
+            asker.inform(head)
+
+    def _begin(self, asker: Asker, head: ResponseHead, data: bytes) -> None:
+        self._lasts = head.connection_lasts()
+        if not head.has_body(asker.method):
+            self._release(lasts=not data)
+            asker.respond(head, [], ())
+            return
+        body = head.body(self._pool.limits.head_bytes)
+        self._reader.skip_body(data, head.length)
+        pieces, rest = body.feed(data)
+        if rest is None:
+            self._body = body
+            asker.respond(head, pieces, None)
+        else:
+            self._release(lasts=not rest)
+            asker.respond(head, pieces, body.trailers)
+
+    def _read_body(self, asker: Asker, body: BodyReader, data: bytes) -> None:
+        pieces, rest = body.feed(data)
+        if rest is None:
+            asker.relay(pieces, None)
+        else:
+            self._release(lasts=not rest)
+            asker.relay(pieces, body.trailers)
+
+    def _release(self, *, lasts: bool) -> None:
+        """End the exchange, before its end is told: the next request may want this connection."""
+        self._asker = None
+        self._body = None
+        if lasts and self._lasts and self.request_sent:
+            self.resume()
+            self._pool.put(self)
+        else:
+            self.transport.abort()  # the response is whole; whatever the app did not read, it need not
+
+    def _fail(self, reason: str) -> None:
+        asker, self._asker = self._asker, None
+        self.transport.abort()
+        if asker is not None:
+            asker.fail(reason, self)
+
+
+class Pool:
+    """Idle connections by task: a port may belong to another task tomorrow, so never by address."""
+
+    def __init__(self, limits: ProxyLimits, tasks: asyncio.TaskGroup) -> None:
+        self.limits = limits
+        self.now = 0.0  # monotonic seconds, as coarse as the sweep that sets it
+        self._tasks = tasks
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._idle: dict[Upstream, list[UpstreamConnection]] = {}
+        self._closed = False
+
+    def take(self, upstream: Upstream) -> UpstreamConnection | None:
+        """Take the connection used last: the others may age and close."""
+        idle = self._idle.get(upstream)
+        while idle:
+            connection = idle.pop()
+            if not connection.transport.is_closing():
+                connection.reused = True
+                return connection
+        return None
+
+    def put(self, connection: UpstreamConnection) -> None:
+        """Keep a connection for the next request, or close it when its task takes none."""
+        upstream = connection.upstream
+        idle = self._idle.get(upstream)
+        if idle is None:
+            if upstream.withdrawn or self._closed:
+                connection.transport.close()
+                return
+            idle = self._idle[upstream] = []
+        if len(idle) >= self.limits.upstream_idle_connections:
+            connection.transport.close()
+            return
+        connection.idle_since = self.now
+        idle.append(connection)
+
+    def connect(self, upstream: Upstream, asker: Asker) -> None:
+        """Open a connection; `asker` is told in a later turn of the loop."""
+        task = self._tasks.create_task(self._connect(upstream, asker), name="proxy.connect")
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+
+    def forget(self, connection: UpstreamConnection) -> None:
+        idle = self._idle.get(connection.upstream)
+        if idle is not None and connection in idle:
+            idle.remove(connection)
+
+    def discard(self, upstream: Upstream) -> None:
+        """Close what is idle to a task that takes no more requests."""
+        for connection in self._idle.pop(upstream, ()):
+            connection.transport.close()
+
+    def is_empty(self) -> bool:
+        return not any(self._idle.values())
+
+    def sweep(self, now: float) -> None:
+        """Close connections before the app would, which would lose a request sent at that moment."""
+        self.now = now
+        for upstream, idle in list(self._idle.items()):
+            old = now - self.limits.upstream_idle_secs
+            for connection in [each for each in idle if each.idle_since < old]:
+                idle.remove(connection)
+                connection.transport.close()
+            if not idle:
+                del self._idle[upstream]
+
+    def close(self) -> None:
+        self._closed = True
+        for task in self._connecting:
+            task.cancel()
+        for upstream in list(self._idle):
+            self.discard(upstream)
+
+    async def _connect(self, upstream: Upstream, asker: Asker) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self.limits.connect_secs):
+                _, connection = await loop.create_connection(
+                    lambda: UpstreamConnection(self, upstream), upstream.host, upstream.port
+                )
+        except (OSError, TimeoutError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else "timed out"
+            # Told by the loop, so that a fault in the answer ends one request and not this group.
+            loop.call_soon(asker.connect_failed, f"cannot connect to the app: {reason}")
+        else:
+            loop.call_soon(asker.connected, connection)
