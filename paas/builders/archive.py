@@ -7,7 +7,8 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +19,7 @@ from paas.core.model import Artifact
 PROCFILE = "Procfile"
 PROCFILE_LIMIT = 64 * 1024  # bytes
 TEMPORARY = ".unpack-"
+FRESH_S = 600.0  # whoever lists what is in use may not know the newest build yet
 HEAD_SIZE = 512  # one block of tar, where its magic word stands at 257
 
 # What a shell must see whole. Everything else is one command, and `exec` spares its shell.
@@ -75,6 +77,10 @@ class ArchiveBuilder:
         """Delete an unpacked program that no task uses; absent is success."""
         await asyncio.to_thread(shutil.rmtree, self.folder(sha256), ignore_errors=True)
 
+    async def keep_only(self, sha256s: Iterable[str]) -> None:
+        """Delete all other unpacked programs, but none that was made in the last minutes."""
+        await asyncio.to_thread(self._keep_only, frozenset(sha256s))
+
     async def sweep_temporary(self) -> None:
         """Delete what builds cut off by an earlier end of the agent left; call before any `build`."""
         await asyncio.to_thread(self._sweep_temporary)
@@ -124,6 +130,11 @@ class ArchiveBuilder:
                     "cannot build the artifact: it is neither a program nor an archive",
                     hint="upload an ELF or `#!` executable, or a tar, tar.gz or zip",
                 )
+
+    def _keep_only(self, sha256s: frozenset[str]) -> None:
+        for path in self._programs_root.glob("[!.]*"):
+            if path.name not in sha256s and path.stat().st_ctime < time.time() - FRESH_S:
+                shutil.rmtree(path, ignore_errors=True)
 
     def _sweep_temporary(self) -> None:
         for path in self._programs_root.glob(f"{TEMPORARY}*"):

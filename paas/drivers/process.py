@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -152,7 +152,7 @@ class ProcessDriver:
         self._prepared.pop(task_id, None)
         await asyncio.to_thread(self._runs.delete, task_id)
 
-    async def hints(self) -> AsyncIterator[TaskId]:
+    async def hints(self) -> AsyncGenerator[TaskId, None]:
         """Name each task whose launcher has ended, once no process of it is left. For one reader."""
         while True:
             await self._hinted.wait()

@@ -329,6 +329,14 @@ async def test_the_sweep_deletes_half_unpacked_programs(bench: Bench) -> None:
     assert [path.name for path in bench.programs.iterdir()] == [SHA]
 
 
+async def test_a_fresh_program_is_kept_though_nobody_names_it(bench: Bench) -> None:
+    await bench.build(tar(PROGRAM))
+
+    await bench.builder.keep_only([])
+
+    assert [path.name for path in bench.programs.iterdir()] == [SHA]
+
+
 async def test_deleting_may_be_repeated(bench: Bench) -> None:
     await bench.build(tar(PROGRAM))
 
