@@ -1,0 +1,167 @@
+"""deploy: a program becomes a new version of an app, and the steps are shown."""
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import TypedDict, Unpack
+
+import click
+
+from paas.cli import apps, output, packing, rollout
+from paas.cli.apps import AppName
+from paas.cli.client import Client, decode
+from paas.cli.packing import Package
+from paas.cli.problems import Problem
+from paas.cli.session import Session, verb
+from paas.cli.views import DEFAULT_NAMESPACE, App, Artifact, Deployment
+
+SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class Variable(click.ParamType[tuple[str, str]]):
+    name = "K=V"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        name, equals, content = str(value).partition("=")
+        if not equals or not name:
+            self.fail(f"{name} is not a variable such as COLOUR=blue", param, ctx)
+        return name, content
+
+
+class Seconds(click.ParamType[float]):
+    """A length of time: 90, 90s, 5m, 2h."""
+
+    name = "seconds"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)([smhd]?)", str(value))
+        if match is None:
+            self.fail(f"{value} is not a length of time such as 90, 30s or 5m", param, ctx)
+        return float(match[1]) * SECONDS[match[2]]
+
+
+class DeployOptions(TypedDict):
+    app_name: str | None
+    namespace: str
+    environment: str | None
+    env: tuple[tuple[str, str], ...]
+    replicas: int | None
+    health_path: str | None
+    idle_timeout: float | None
+    no_sleep: bool
+    max_runtime: float | None
+    start_timeout: float | None
+    stop_grace: float | None
+    memory: str | None
+    cpu: str | None
+
+
+@click.command("deploy")
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option("--name", "app_name", help="The app.  [default: after the file or folder]")
+@click.option("--namespace", default=DEFAULT_NAMESPACE, show_default=True, help="The app's namespace.")
+@click.option("--environment", help="production, development or any other.  [default: development]")
+@click.option("-e", "--env", type=Variable(), multiple=True, metavar="K=V", help="A variable; repeatable.")
+@click.option("--replicas", type=int, metavar="N", help="Tasks when it is awake, 0 to 100.")
+@click.option("--health-path", metavar="PATH", help="Ready when this path answers 2xx or 3xx.")
+@click.option("--idle-timeout", type=Seconds(), help="Sleep after so long without use: 90, 5m.")
+@click.option("--no-sleep", is_flag=True, help="Never sleep (cold_start_enabled: false).")
+@click.option("--max-runtime", type=Seconds(), help="End a task after so long.")
+@click.option("--start-timeout", type=Seconds(), help="How long it may take to become ready.")
+@click.option("--stop-grace", type=Seconds(), help="Between SIGTERM and SIGKILL.")
+@click.option("--memory", metavar="SIZE", help="Limit of a task, such as 128Mi.")
+@click.option("--cpu", metavar="SHARE", help="Limit of a task, such as 100m for a tenth of a core.")
+@verb
+def deploy_command(session: Session, path: Path, **options: Unpack[DeployOptions]) -> None:
+    """Deploy PATH: an executable file, an archive, or a folder with a Procfile or one executable.
+
+    Creates the app when it is new. Follows until it is ready or has failed; Ctrl-C detaches and
+    leaves it to the agent. The last line is the URL.
+    """
+    name = AppName(options["namespace"], options["app_name"] or packing.app_name(path))
+    with packing.packed(path) as package:
+        app = _existing_or_new(session, name)
+        artifact_id = _upload(session, package)
+    body = {"artifact_id": artifact_id} | _wishes(options)
+    raw = session.client.call("POST", f"/api/v1/apps/{app.id}/deployments", body=body)
+    rollout.follow(session, str(name), decode(raw, Deployment))
+
+
+def _wishes(options: DeployOptions) -> dict[str, object]:
+    """Say in the API's words what was given; the app's defaults and the API's supply the rest."""
+    resources = {"memory": options["memory"], "cpu": options["cpu"]}
+    given = {
+        "environment": options["environment"],
+        "env": dict(options["env"]) or None,
+        "replicas": options["replicas"],
+        "networking": {"health_path": options["health_path"]} if options["health_path"] else None,
+        "idle_timeout_secs": options["idle_timeout"],
+        "cold_start_enabled": False if options["no_sleep"] else None,
+        "max_runtime_secs": options["max_runtime"],
+        "start_timeout_secs": options["start_timeout"],
+        "stop_grace_secs": options["stop_grace"],
+        "resources": {key: value for key, value in resources.items() if value is not None} or None,
+    }
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _existing_or_new(session: Session, name: AppName) -> App:
+    try:
+        return apps.find(session.client, name)
+    except Problem as problem:
+        if problem.status != HTTPStatus.NOT_FOUND:
+            raise
+    body = {"name": name.name, "namespace": name.namespace}
+    try:
+        app = decode(session.client.call("POST", "/api/v1/apps", body=body), App)
+    except Problem as problem:
+        if problem.status != HTTPStatus.CONFLICT:
+            raise
+        return _made_meanwhile(session.client, name, problem)
+    if not session.as_json:
+        output.step(f"Created {name}")
+    return app
+
+
+def _made_meanwhile(client: Client, name: AppName, conflict: Problem) -> App:
+    """Take the app that another deploy made a moment ago; else the conflict is with another's name."""
+    try:
+        return apps.find(client, name)
+    except Problem:
+        raise conflict from None
+
+
+def _upload(session: Session, package: Package) -> str:
+    body = {"name": package.name, "content_type": package.content_type}
+    artifact = decode(session.client.call("POST", "/api/v1/artifacts", body=body), Artifact)
+    if not session.as_json:
+        output.step(f"Uploading {package.name}, {output.size(package.size_bytes)}")
+    with _progress(session, package.size_bytes) as sent:
+        session.client.upload(
+            f"/api/v1/artifacts/{artifact.id}/upload", package.file, package.size_bytes, sent
+        )
+    return artifact.id
+
+
+@contextmanager
+def _progress(session: Session, size_bytes: int) -> Iterator[Callable[[int], None]]:
+    """Draw a bar while bytes leave, for people at a terminal only."""
+    if session.as_json or not sys.stderr.isatty():
+        yield _ignore
+        return
+    from rich.console import Console  # noqa: PLC0415 - 60 ms that only a bar is worth
+    from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn  # noqa: PLC0415
+
+    columns = (BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("upload", total=size_bytes)
+        yield lambda count: progress.advance(task, count)
+
+
+def _ignore(count: int) -> None:
+    del count

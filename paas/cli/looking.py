@@ -1,0 +1,152 @@
+"""ps, status, open: what there is and how it is."""
+
+from datetime import UTC, datetime
+
+import click
+
+from paas.cli import apps, output, watching
+from paas.cli.apps import AppName, app_argument
+from paas.cli.client import decode
+from paas.cli.session import Session, verb
+from paas.cli.views import App, AppPage, Deployment, TaskPage, Wakes
+
+HEADERS = ("NAME", "STATE", "VERSION", "TASKS", "LAST USED", "WAKE p50", "URL")
+TASK_HEADERS = ("TASK", "STATE", "PORT", "STARTED", "REASON")
+SHORT_ID = 8
+SHOWN_TASKS = 5
+
+
+@click.command("ps")
+@verb
+def ps_command(session: Session) -> None:
+    """List the apps and how they are."""
+    pages = list(apps.all_apps(session.client))
+    if session.as_json:
+        _print_pages(pages)
+        return
+    listed = [app for page in pages for app in decode(page, AppPage).data]
+    if not listed:
+        session.say("No apps yet: paas deploy PATH")
+        return
+    now = datetime.now(UTC)
+    output.table(
+        HEADERS,
+        [_row(app, now) for app in listed],
+        colours=[
+            output.ACTIVITY_COLOURS.get(app.current.activity) if app.current else None for app in listed
+        ],
+    )
+
+
+@click.command("status")
+@app_argument
+@verb
+def status_command(session: Session, name: AppName) -> None:
+    """Show one app: what it does, what keeps it awake, how it woke, its tasks."""
+    client = session.client
+    raw_app = apps.find_raw(client, name)
+    app = decode(raw_app, App)
+    shown_id = apps.newest_id(client, app) if app.current is None else app.current.deployment_id
+    if shown_id is None:
+        if session.as_json:
+            output.documents({"app": raw_app, "deployment": b"null", "tasks": b"null"})
+        session.say(f"{app.title} has no deployment yet")
+        session.say(app.url)
+        return
+    seen = watching.look(client, shown_id)
+    raw_tasks = client.get(f"{watching.path(shown_id)}/tasks", {"page_size": SHOWN_TASKS})
+    if session.as_json:
+        output.documents({"app": raw_app, "deployment": seen.raw, "tasks": raw_tasks})
+        return
+    _print_status(app, seen.deployment)
+    _print_tasks(decode(raw_tasks, TaskPage))
+    session.say()
+    session.say(seen.deployment.urls[0] if seen.deployment.urls else app.url)
+
+
+@click.command("open")
+@app_argument
+@verb
+def open_command(session: Session, name: AppName) -> None:
+    """Open APP in the browser, and print its URL."""
+    raw = apps.find_raw(session.client, name)
+    app = decode(raw, App)
+    url = app.current.urls[0] if app.current and app.current.urls else app.url
+    click.launch(url)
+    if session.as_json:
+        output.document(raw)
+    session.say(url)
+
+
+def _row(app: App, now: datetime) -> tuple[str, ...]:
+    current = app.current
+    if current is None:
+        return (app.title, "-", "-", "-", "-", "-", app.url)
+    return (
+        app.title,
+        current.activity,
+        f"v{current.version}",
+        f"{current.tasks_ready}/{current.tasks_total}",
+        output.ago(current.last_used_at, now),
+        output.milliseconds(current.wakes.p50_ms if current.wakes else None),
+        current.urls[0] if current.urls else app.url,
+    )
+
+
+def _print_pages(pages: list[bytes]) -> None:
+    """Print the whole list as the API would in one page."""
+    import msgspec  # noqa: PLC0415 - people do not pay for --json
+
+    class Rows(msgspec.Struct):
+        data: list[msgspec.Raw]
+
+    rows = [row for page in pages for row in msgspec.json.decode(page, type=Rows).data]
+    whole = {"data": rows, "total": len(rows), "page": 1, "page_size": len(rows)}
+    output.document(msgspec.json.encode(whole))
+
+
+def _print_status(app: App, deployment: Deployment) -> None:
+    click.echo(f"{click.style(app.title, bold=True)} is {output.coloured_activity(deployment.activity)}")
+    spec = deployment.spec
+    sleeps = f"after {spec.idle_timeout_secs:g} s without use" if spec.cold_start_enabled else "never"
+    output.fields(
+        [
+            ("version", f"v{deployment.version} in {deployment.environment_slug}, {deployment.state}"),
+            ("deployed", output.ago(deployment.created_at)),
+            ("tasks", f"{deployment.tasks_ready} of {deployment.tasks_total} ready"),
+            ("sleeps", sleeps),
+            ("last used", output.ago(deployment.last_used_at)),
+            ("open", f"{deployment.in_flight} requests keep it awake" if deployment.in_flight else None),
+            ("waiting", f"{deployment.waiting} requests" if deployment.waiting else None),
+            ("wakes", _wakes(deployment.wakes)),
+            ("refused", ", ".join(f"{n} {kind}" for kind, n in deployment.refused.items() if n) or None),
+            ("reason", deployment.reason),
+            ("retried", None if deployment.retry_at is None else f"at {deployment.retry_at:%H:%M:%S} UTC"),
+            ("urls", " ".join(deployment.urls) or None),
+        ]
+    )
+
+
+def _wakes(wakes: Wakes | None) -> str | None:
+    if wakes is None:
+        return None
+    return f"{wakes.count}, last {wakes.last_ms:.0f} ms, p50 {wakes.p50_ms:.0f} ms, p95 {wakes.p95_ms:.0f} ms"
+
+
+def _print_tasks(page: TaskPage) -> None:
+    if not page.data:
+        return
+    click.echo()
+    output.table(
+        TASK_HEADERS,
+        [
+            (
+                task.id[:SHORT_ID],
+                task.state,
+                str(task.published_port or "-"),
+                output.ago(task.started_at) if task.started_at else "-",
+                task.reason or "-",
+            )
+            for task in page.data
+        ],
+    )

@@ -1,0 +1,103 @@
+"""What is uploaded: a file as it is, or a folder as a tar.gz; and the name an app gets from it."""
+
+import contextlib
+import gzip
+import os
+import re
+import stat
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, BinaryIO
+
+from paas.cli.problems import Problem
+
+COMPRESSION = 6
+ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
+SCRIPT_SUFFIX = re.compile(r"\.[A-Za-z]{1,4}$")  # of a file only: hello.py is the app hello
+LONGEST_NAME = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """Bytes to upload, and what they are called."""
+
+    file: BinaryIO
+    name: str
+    content_type: str
+    size_bytes: int
+
+
+@contextlib.contextmanager
+def packed(path: Path) -> Iterator[Package]:
+    """Open a file, or pack a folder into a temporary one that is gone afterwards.
+
+    Memory stays flat whatever the size. The same folder gives the same bytes, so that the agent
+    keeps and unpacks them once. Raises Problem for what cannot be read or packed.
+    """
+    try:
+        if path.is_dir():
+            with tempfile.TemporaryFile(prefix="paas-") as file:
+                _pack(path, file)
+                size_bytes = file.tell()
+                file.seek(0)
+                name = f"{path.resolve().name or 'app'}.tar.gz"
+                yield Package(file=file, name=name, content_type="application/gzip", size_bytes=size_bytes)
+            return
+        with path.open("rb") as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise Problem(f"cannot deploy {path}: it is neither a file nor a folder")
+            yield Package(
+                file=file, name=path.name, content_type="application/octet-stream", size_bytes=found.st_size
+            )
+    except (OSError, tarfile.TarError) as error:
+        raise Problem(f"cannot read {path}: {error}") from error
+
+
+def app_name(path: Path) -> str:
+    """Make an app's name of a path's: lower case, letters, digits and single hyphens."""
+    whole = path.resolve()
+    name = whole.name
+    if not whole.is_dir():
+        suffix = next((end for end in ARCHIVE_SUFFIXES if name.lower().endswith(end)), None)
+        name = name[: -len(suffix)] if suffix is not None else SCRIPT_SUFFIX.sub("", name)
+    valid = re.sub(r"[^a-z0-9]+", "-", name.lower())[:LONGEST_NAME].strip("-")
+    if not valid:
+        raise Problem(f"cannot make a name of {path}", hint="give one with --name")
+    return valid
+
+
+def _pack(folder: Path, file: IO[bytes]) -> None:
+    with (
+        gzip.GzipFile(filename="", mode="wb", compresslevel=COMPRESSION, fileobj=file, mtime=0) as squeezed,
+        tarfile.open(fileobj=squeezed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for path in _entries(folder):
+            entry = archive.gettarinfo(str(path), arcname=str(path.relative_to(folder)))
+            if entry is None:  # tarfile's answer for a socket
+                raise Problem(f"cannot pack {path}: it is a socket")
+            if not (entry.isreg() or entry.isdir() or entry.issym() or entry.islnk()):
+                raise Problem(f"cannot pack {path}: it is a device or a pipe")
+            _anonymise(entry)
+            if entry.isreg():
+                with path.open("rb") as content:
+                    archive.addfile(entry, content)
+            else:
+                archive.addfile(entry)
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    """Yield everything below a folder in an order that does not depend on the disk."""
+    for path in sorted(folder.iterdir()):
+        yield path
+        if path.is_dir() and not path.is_symlink():
+            yield from _entries(path)
+
+
+def _anonymise(entry: tarfile.TarInfo) -> None:
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = ""
+    entry.mtime = int(entry.mtime)

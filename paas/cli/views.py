@@ -1,0 +1,131 @@
+"""What the verbs read of the API's answers. Fields that they do not use are skipped.
+
+msgspec's records instead of dataclasses: ten of them must not cost a short command its start.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+DEFAULT_NAMESPACE = "default"
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    pass
+
+
+class Wakes(Record, frozen=True, kw_only=True):
+    count: int
+    last_ms: float
+    p50_ms: float
+    p95_ms: float
+
+
+class Current(Record, frozen=True, kw_only=True):
+    deployment_id: str
+    version: int
+    environment: str
+    activity: str
+    tasks_ready: int
+    tasks_total: int
+    in_flight: int = 0
+    last_used_at: datetime | None = None
+    wakes: Wakes | None = None
+    urls: tuple[str, ...] = ()
+
+
+class App(Record, frozen=True, kw_only=True):
+    id: str
+    name: str
+    namespace: str
+    url: str
+    created_at: datetime
+    current: Current | None = None
+
+    @property
+    def title(self) -> str:
+        """How people name it: without the namespace when that is the usual one."""
+        return self.name if self.namespace == DEFAULT_NAMESPACE else f"{self.namespace}/{self.name}"
+
+
+class AppPage(Record, frozen=True, kw_only=True):
+    data: tuple[App, ...]
+    total: int
+
+
+class Spec(Record, frozen=True, kw_only=True):
+    replicas: int
+    cold_start_enabled: bool = True
+    idle_timeout_secs: float = 300
+    start_timeout_secs: float = 60
+    stop_grace_secs: float = 10
+
+
+class Deployment(Record, frozen=True, kw_only=True):
+    id: str
+    sha: str
+    version: int
+    status: str
+    state: str
+    activity: str
+    spec: Spec
+    tasks_ready: int
+    tasks_total: int
+    environment_slug: str
+    created_at: datetime
+    reason: str | None = None
+    urls: tuple[str, ...] = ()
+    in_flight: int = 0
+    waiting: int = 0
+    last_used_at: datetime | None = None
+    retry_at: datetime | None = None
+    wakes: Wakes | None = None
+    refused: Mapping[str, int] = {}
+
+
+class DeploymentPage(Record, frozen=True, kw_only=True):
+    deployments: tuple[Deployment, ...]
+    next_page_token: str | None = None
+
+
+class Task(Record, frozen=True, kw_only=True):
+    id: str
+    state: str
+    published_port: int | None = None
+    created_at: datetime
+    started_at: datetime | None = None
+    exit_code: int | None = None
+    reason: str | None = None
+
+
+class TaskPage(Record, frozen=True, kw_only=True):
+    data: tuple[Task, ...]
+    total: int
+
+
+class Artifact(Record, frozen=True, kw_only=True):
+    id: str
+    size: int | None = None
+
+
+class LogEntry(Record, frozen=True, kw_only=True):
+    timestamp: datetime
+    message: str
+    task_id: str | None = None
+
+
+class Event(Record, frozen=True, kw_only=True):
+    seq: int
+    at: datetime
+    kind: str
+    app_id: str | None = None
+    deployment_id: str | None = None
+    task_id: str | None = None
+    reason: str | None = None
+    facts: Mapping[str, object] = {}
+
+
+class EventPage(Record, frozen=True, kw_only=True):
+    events: tuple[msgspec.Raw, ...]  # each an Event, printed as it is with --json
+    last_seq: int
