@@ -13,6 +13,7 @@ PROGRAM = "paas"
 # Modules are named here and imported when used, so that `paas ps` does not pay for the others.
 VERBS: Mapping[str, str] = {
     "serve": "paas.cli.serve",
+    "try": "paas.cli.try_out",
     "deploy": "paas.cli.deploy",
     "ps": "paas.cli.looking",
     "status": "paas.cli.looking",
