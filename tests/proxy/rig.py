@@ -46,6 +46,8 @@ class Line:
         self.writer = writer
 
     async def send(self, data: bytes) -> None:
+        if self.writer.transport.is_closing():
+            raise ConnectionResetError("it was closed before")
         self.writer.write(data)
         async with asyncio.timeout(LIMIT_SECS):
             await self.writer.drain()
@@ -108,6 +110,7 @@ class App:
         self._server: asyncio.Server | None = None
         self.port = 0
         self.connections: list[AppSide] = []
+        self.ended: list[AppSide] = []  # whose script has ended, mostly because the proxy closed
         self.errors: list[BaseException] = []
 
     async def start(self, port: int = 0, *, buffer_bytes: int | None = None) -> None:
@@ -136,6 +139,7 @@ class App:
         except BaseException as error:  # noqa: BLE001  # shown by the rig's end
             self.errors.append(error)
         finally:
+            self.ended.append(side)
             writer.close()
 
 
@@ -182,6 +186,7 @@ class Rig:
     apps: list[App] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     on_poke: Callable[[], None] = lambda: None
+    host: str = "127.0.0.1"
     _tasks_made: int = 0
 
     def route(self, rules: Rules | None = None, hosts: tuple[str, ...] = (HOST,)) -> None:
@@ -199,9 +204,12 @@ class Rig:
         self.apps.append(app)
         return app
 
-    def publish(self, port: int) -> TaskId:
+    def new_task(self) -> TaskId:
         self._tasks_made += 1
-        task = TaskId(f"task-{self._tasks_made}")
+        return TaskId(f"task-{self._tasks_made}")
+
+    def publish(self, port: int) -> TaskId:
+        task = self.new_task()
         self.router.publish(DEPLOYMENT, task, "127.0.0.1", port)
         return task
 
@@ -238,12 +246,12 @@ class Rig:
         return self.router.demand(DEPLOYMENT).last_used
 
     async def connect(self, *, buffer_bytes: int | None = None) -> Line:
-        connection = socket.socket()
+        connection = socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET)
         if buffer_bytes is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer_bytes)
         connection.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", self.port))
+        await asyncio.get_running_loop().sock_connect(connection, (self.host, self.port))
         reader, writer = await asyncio.open_connection(sock=connection, limit=2**20)
         line = Line(reader, writer)
         self.lines.append(line)
@@ -290,7 +298,7 @@ def body_of(answer: bytes) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def running(limits: ProxyLimits | None = None) -> AsyncIterator[Rig]:
+async def running(limits: ProxyLimits | None = None, *, host: str = "127.0.0.1") -> AsyncIterator[Rig]:
     """Run a proxy with one routed, sleeping deployment."""
     pokes: list[DeploymentId] = []
     holder: list[Rig] = []
@@ -304,8 +312,8 @@ async def running(limits: ProxyLimits | None = None) -> AsyncIterator[Rig]:
     router = Router(clock, poke)
     async with asyncio.TaskGroup() as group:
         proxy = Proxy(router, clock, limits or ProxyLimits(sweep_secs=0.05))
-        port = await proxy.start("127.0.0.1", 0)
-        rig = Rig(router=router, proxy=proxy, port=port, pokes=pokes, _group=group)
+        port = await proxy.start(host, 0)
+        rig = Rig(router=router, proxy=proxy, port=port, pokes=pokes, host=host, _group=group)
         holder.append(rig)
         rig.route()
         try:
