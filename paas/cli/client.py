@@ -2,7 +2,7 @@
 
 import http.client
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from http import HTTPStatus
 from typing import BinaryIO, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -105,7 +105,7 @@ class Client:
         *,
         last_id: str | None = None,
         quiet_seconds: float = QUIET_SECONDS,
-    ) -> Iterator[Frame | None]:
+    ) -> Generator[Frame | None]:
         """Yield a stream's frames for ever, and None as often as nothing new came for a while.
 
         A broken or silent stream is resumed after the last frame's id, so that nothing is lost or

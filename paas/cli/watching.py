@@ -124,6 +124,6 @@ def _check_time(deadline: float, wait: Wait, deployment: Deployment) -> None:
 def _print_tail(client: Client, deployment_id: str) -> None:
     entries = decode(client.get(f"{path(deployment_id)}/logs", {"tail": TAIL_LINES}), tuple[LogEntry, ...])
     if entries:
-        click.echo(f"       the last {len(entries)} lines of its log:", err=True)
+        click.echo("       the end of its log:", err=True)
     for entry in entries:
         click.echo(f"       {output.printable(entry.message)}", err=True)
