@@ -61,6 +61,7 @@ class Entry:
 
     __slots__ = (
         "app_id",
+        "demoted",
         "deployment_id",
         "draining",
         "hosts",
@@ -79,6 +80,8 @@ class Entry:
         self.deployment_id = deployment_id
         self.app_id = app_id
         self.hosts: tuple[str, ...] = ()
+        # It lost a host to another: what its tasks still serve is no use of its own.
+        self.demoted = False
         self.rules: Rules = _NO_RULES
         self.upstreams: tuple[Upstream, ...] = ()
         self.draining: tuple[Upstream, ...] = ()  # withdrawn, with requests still open
@@ -115,7 +118,7 @@ class Router:
         if len(upstreams) > 1:
             chosen = min(upstreams, key=_in_flight)
         chosen.in_flight += 1
-        if counts_as_use:
+        if counts_as_use and not entry.demoted:
             entry.last_used = self._clock.now()
         return chosen
 
@@ -129,7 +132,7 @@ class Router:
                 if upstream.on_drained is not None:
                     upstream.on_drained()
             return
-        if counts_as_use:
+        if counts_as_use and not entry.demoted:
             entry.last_used = self._clock.now()
         if entry.poke_when_idle and not upstream.in_flight:
             entry.poke_when_idle = False
@@ -181,15 +184,19 @@ class Router:
     # For the engine
 
     def route(self, deployment_id: DeploymentId, app_id: AppId, hosts: Iterable[str], rules: Rules) -> None:
-        """Set which hosts lead to a deployment. The last claim of a host wins."""
+        """Set which hosts lead to a deployment. The last claim of a host wins.
+
+        A host it no longer has leads to it until another claims it, so that none leads nowhere between.
+        """
         entry = self._entries.get(deployment_id)
         if entry is None:
             entry = self._entries[deployment_id] = Entry(deployment_id, app_id)
-        wanted = tuple(hosts)
-        if entry.hosts != wanted:
-            self._drop_hosts(entry, keep=wanted)
-            entry.hosts = wanted
-        for host in wanted:
+        entry.hosts = tuple(hosts)
+        for host in entry.hosts:
+            previous = self._hosts.get(host)
+            if previous is not None and previous is not entry:
+                previous.demoted = True
+                previous.last_used = 0.0
             self._hosts[host] = entry
         entry.rules = self._rules.setdefault(rules, rules)
 
@@ -201,7 +208,7 @@ class Router:
         self.refuse(deployment_id, Refusal(reason="it was removed", until=None))
         for upstream in entry.upstreams:
             self.withdraw(deployment_id, upstream.task_id)
-        self._drop_hosts(entry, keep=())
+        self._hosts = {host: found for host, found in self._hosts.items() if found is not entry}
         del self._entries[deployment_id]
 
     def publish(self, deployment_id: DeploymentId, task_id: TaskId, host: str, port: int) -> None:
@@ -211,6 +218,7 @@ class Router:
             return
         entry.upstreams = (*entry.upstreams, Upstream(entry, task_id, host, port))
         entry.refusal = None
+        entry.demoted = False
         entry.last_used = self._clock.now()
         if entry.waiting_since is not None:
             self._note_wake(entry, self._clock.monotonic() - entry.waiting_since)
@@ -290,11 +298,6 @@ class Router:
             wakes=self.wake_stats(entry),
             refused=dict(entry.refused or {}),
         )
-
-    def _drop_hosts(self, entry: Entry, *, keep: tuple[str, ...]) -> None:
-        for host in entry.hosts:
-            if host not in keep and self._hosts.get(host) is entry:
-                del self._hosts[host]
 
     def _take_waiters(self, entry: Entry) -> list[Waiter]:
         """Empty the queue, oldest first."""

@@ -1,0 +1,281 @@
+"""The composition root: open, wire, run until a signal, close. Nothing else knows everything."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import pwd
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import uvloop
+
+from paas import __version__, logging_setup
+from paas.api.kit.parts import AboutAgent, ApiParts, PublicUrls
+from paas.api.server import ApiServer
+from paas.artifacts import ArtifactFiles
+from paas.builders.archive import ArchiveBuilder
+from paas.builders.unpack import UnpackLimits
+from paas.config import BadConfig, Config, split_address
+from paas.core.errors import PaasError
+from paas.drivers.process import ProcessDriver
+from paas.engine.commands import Commands
+from paas.engine.janitor import Janitor, Retention
+from paas.engine.reconciler import Pokes, Reconciler
+from paas.engine.world import EngineSettings, World
+from paas.proxy.limits import ProxyLimits
+from paas.proxy.listener import Proxy
+from paas.router import Router
+from paas.state_directory import StateDirectory, held
+from paas.store.database import Database
+from paas.store.feed import Feed
+from paas.task_logs import TaskLogs
+
+logger = logging.getLogger(__name__)
+
+CLOSING_SECS = 5.0  # how long open requests may finish when the agent ends
+SHARED_USER_WARNING = (
+    "hosted apps run as the agent's own user and could ask its API: run the agent as root to separate them"
+)
+
+
+class SystemClock:
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class AppsUser:
+    """Whom native tasks run as; without ids it is the agent's own user."""
+
+    name: str
+    ids: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What was opened and wired, before anything listens."""
+
+    world: World
+    pokes: Pokes
+    router: Router
+    driver: ProcessDriver
+    files: ArtifactFiles
+    builder: ArchiveBuilder
+    logs: TaskLogs
+
+
+def main(config: Config) -> int:
+    """Run the agent until a signal; returns the exit code."""
+    logging_setup.set_up(config.log_level)
+    try:
+        with held(config.state_directory().absolute()) as state:
+            uvloop.run(_run(config, state))
+    except PaasError as error:
+        hint = f" ({error.hint})" if error.hint else ""
+        logger.critical("%s%s", error.message, hint, extra={"event": "agent.refused"})
+        return 1
+    return 0
+
+
+async def _run(config: Config, state: StateDirectory) -> None:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    user = _apps_user(config)
+    if user.ids is not None:
+        state.check_reachable(*user.ids)
+    async with Database.open(state.database) as database, _wired(config, state, user, database) as parts:
+        await _serve(config, user, parts, stopping)
+
+
+@contextlib.asynccontextmanager
+async def _wired(
+    config: Config, state: StateDirectory, user: AppsUser, database: Database
+) -> AsyncIterator[Parts]:
+    clock = SystemClock()
+    pokes = Pokes()
+    router = Router(clock, pokes.poke)
+    files = ArtifactFiles(state.artifacts, config.api.upload_bytes)
+    limits = UnpackLimits(bytes=config.tasks.unpacked_bytes, files=config.tasks.unpacked_files)
+    builder = ArchiveBuilder(state.programs, files.path, limits)
+    logs = TaskLogs(state.logs, kept_bytes=config.tasks.log_bytes)
+    await files.sweep_temporary()
+    await builder.sweep_temporary()
+    async with ProcessDriver(
+        run_root=state.runs,
+        programs_root=state.programs,
+        log_path=logs.path,
+        homes_root=state.homes,
+        user=user.ids,
+    ) as driver:
+        world = World(
+            database=database,
+            router=router,
+            driver=driver,
+            builder=builder,
+            clock=clock,
+            settings=EngineSettings(
+                domain=config.proxy.domain,
+                first_port=config.tasks.first_port,
+                last_port=config.tasks.last_port,
+                drain=timedelta(seconds=config.tasks.drain_secs),
+            ),
+            task_started=logs.watch,
+            task_ended=logs.unwatch,
+            poke=pokes.poke,
+        )
+        yield Parts(
+            world=world, pokes=pokes, router=router, driver=driver, files=files, builder=builder, logs=logs
+        )
+
+
+async def _serve(config: Config, user: AppsUser, parts: Parts, stopping: asyncio.Event) -> None:
+    """Open the listeners once everything was looked at; close them again on a signal."""
+    looked = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        loops = [
+            group.create_task(Reconciler(parts.world, parts.pokes).run(looked), name="reconciler"),
+            group.create_task(_janitor(config, parts).run(), name="janitor"),
+        ]
+        await looked.wait()
+        async with _listening(config, user, parts):
+            gc.collect()
+            gc.freeze()  # what was made so far stays: a full collection would stall traffic
+            await stopping.wait()
+            _notify("STOPPING=1")
+            logger.info("Closing; tasks are left running", extra={"event": "agent.closing"})
+        for loop in loops:
+            loop.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _listening(config: Config, user: AppsUser, parts: Parts) -> AsyncIterator[None]:
+    proxy = Proxy(parts.router, parts.world.clock, _proxy_limits(config))
+    try:
+        proxy_host, proxy_port = split_address(config.proxy.listen)
+        proxy_port = await proxy.start(proxy_host, proxy_port)
+        api = ApiServer(_api_parts(config, user, parts, proxy_port))
+        api_host, api_port = split_address(config.api.listen)
+        api_port = await api.start(api_host, api_port)
+    except OSError as error:
+        raise BadConfig(f"cannot listen: {error}", hint="is another agent running?") from error
+    try:
+        _announce(
+            user, f"http://{_url_host(api_host)}:{api_port}", f"http://{_url_host(proxy_host)}:{proxy_port}"
+        )
+        yield
+    finally:
+        proxy.stop_listening()
+        await proxy.drain(CLOSING_SECS)
+        await proxy.close()
+        await api.close()
+
+
+def _api_parts(config: Config, user: AppsUser, parts: Parts, proxy_port: int) -> ApiParts:
+    world = parts.world
+    urls = PublicUrls(
+        scheme=config.proxy.public_scheme,
+        domain=config.proxy.domain,
+        port=config.proxy.public_port or proxy_port,
+    )
+    return ApiParts(
+        commands=Commands.over(world.database, parts.files, world.clock, world.poke),
+        reader=world.database.reader,
+        feed=Feed(world.database),
+        live=parts.router,
+        logs=parts.logs,
+        artifact_path=parts.files.path,
+        urls=urls,
+        about=AboutAgent(
+            version=__version__,
+            node_id=socket.gethostname(),
+            limits=parts.driver.limits_in_force(),
+            apps_user=user.name,
+            shares_agent_user=user.ids is None,
+            warnings=(SHARED_USER_WARNING,) if user.ids is None else (),
+        ),
+        clock=world.clock,
+        allowed_hosts=config.api.allowed_hosts,
+        blocked_uid=None if user.ids is None else user.ids[0],
+    )
+
+
+def _janitor(config: Config, parts: Parts) -> Janitor:
+    return Janitor(
+        parts.world,
+        Retention(
+            deployments_per_app=config.retention.deployments_per_app,
+            tasks_per_deployment=config.retention.tasks_per_deployment,
+            events=config.retention.events,
+            keep_logs=parts.logs.keep_only,
+            keep_programs=parts.builder.keep_only,
+        ),
+    )
+
+
+def _proxy_limits(config: Config) -> ProxyLimits:
+    proxy = config.proxy
+    return ProxyLimits(
+        head_bytes=proxy.head_bytes,
+        header_count=proxy.header_count,
+        head_arrival_secs=proxy.head_arrival_secs,
+        idle_connection_secs=proxy.idle_connection_secs,
+        connections=proxy.connections,
+        waiting_per_deployment=proxy.waiting_per_deployment,
+        waiting_total=proxy.waiting_total,
+        wake_patience_secs=proxy.wake_patience_secs,
+    )
+
+
+def _apps_user(config: Config) -> AppsUser:
+    """Find whom apps run as: a user of their own if the agent is root. Raises BadConfig."""
+    if os.geteuid() != 0:
+        return AppsUser(pwd.getpwuid(os.geteuid()).pw_name, None)
+    name = config.tasks.user
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        raise BadConfig(
+            f"cannot run apps as the user {name}: there is none",
+            hint=f"useradd --system --no-create-home --shell /usr/sbin/nologin {name}",
+        ) from None
+    if entry.pw_uid == 0:
+        raise BadConfig("cannot run apps as root: choose another tasks.user")
+    return AppsUser(name, (entry.pw_uid, entry.pw_gid))
+
+
+def _announce(user: AppsUser, api_url: str, proxy_url: str) -> None:
+    """Say, to people, scripts and systemd, that and where the agent listens."""
+    sys.stdout.write(f"api {api_url}\nproxy {proxy_url}\n")
+    sys.stdout.flush()
+    logger.info("Ready", extra={"event": "agent.ready", "api": api_url, "proxy": proxy_url})
+    if user.ids is None:
+        logger.warning("%s", SHARED_USER_WARNING, extra={"event": "agent.shared_user"})
+    _notify("READY=1")
+
+
+def _notify(state: str) -> None:
+    """Tell systemd, if it started us with Type=notify (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
+        notify.connect("\0" + address[1:] if address.startswith("@") else address)
+        notify.send(state.encode())
+
+
+def _url_host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
