@@ -1,7 +1,7 @@
 # Keeps one native task alive without the agent, and writes down how it ended. Builtins only.
 #
 # $1    the folder of all runs
-# fd 0  a pipe that brings the name of one run and its port; its end without a name means: not needed, or the agent is gone
+# fd 0  a pipe that brings the name of one run and its port; if it ends without, nobody needs this launcher
 # fd 9  the record of the run, locked for as long as this shell lives; the program never gets it
 
 umask 022

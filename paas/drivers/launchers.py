@@ -20,9 +20,10 @@ from paas.drivers.runs import LAUNCH_SCRIPT, Runs, User
 
 logger = logging.getLogger(__name__)
 
+STDERR = 2
 RECORD_FD = 9  # launch.sh's name for it
-# Python ignores these; what is ignored stays so over exec, and a shell cannot undo it.
-RESET_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM)
+# What is ignored stays so over exec, and a shell cannot undo it; Python ignores SIGPIPE and SIGXFSZ.
+RESET_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 INHERITED = ("PATH", "LANG", "TZ")
 
 
@@ -84,6 +85,13 @@ class Spawner:
         launcher.record.unlink(missing_ok=True)
         if self._cgroups is not None:
             self._cgroups.remove(launcher.group)
+
+    def keep_to_ourselves(self) -> None:
+        """Let no launcher inherit what the agent inherited itself, from a service manager or a shell."""
+        for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - names are all it needs
+            with contextlib.suppress(OSError):  # the one that listed the folder
+                if int(name) > STDERR:
+                    os.set_inheritable(int(name), False)
 
     def sweep(self) -> None:
         """Forget launchers that an earlier agent had parked: its end ended them."""

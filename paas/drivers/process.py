@@ -38,8 +38,13 @@ class ProcessDriver:
         log_path: Callable[[TaskId], Path],
         user: tuple[int, int] | None = None,
         parked: int = 1,
+        use_cgroups: bool = True,
     ) -> None:
-        """Take the folders; `user` (uid and gid; None: the agent's own) must be able to reach them all."""
+        """Take the folders; `user` (uid and gid; None: the agent's own) must be able to reach them all.
+
+        `parked` launchers wait ahead of starts. Without control groups, by choice or because none is
+        writable, rlimits keep the limits and leftovers are found by their environment.
+        """
         apps_user = None if user is None else User(uid=user[0], gid=user[1])
         self._runs = Runs(
             run_root=run_root,
@@ -48,7 +53,7 @@ class ProcessDriver:
             log_path=log_path,
             user=apps_user,
         )
-        self._cgroups = find_cgroups()
+        self._cgroups = find_cgroups() if use_cgroups else None
         self._spawner = Spawner(self._runs, self._cgroups, apps_user)
         self._ender = Ender(self._runs, self._cgroups)
         self._pool = LauncherPool(self._spawner, parked)
@@ -165,6 +170,7 @@ class ProcessDriver:
     def _open(self) -> None:
         self._runs.open()
         self._spawner.sweep()
+        self._spawner.keep_to_ourselves()
 
     def _hand_over(self, launcher: Launcher, spec: TaskSpec) -> Instance:
         try:

@@ -1,0 +1,3 @@
+#!/bin/sh
+echo "cannot go on" >&2
+exit "${CODE:-3}"
