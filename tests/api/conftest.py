@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ import pytest
 from paas.api.kit.parts import AboutAgent, ApiParts, PublicUrls
 from paas.api.server import ApiServer
 from paas.artifacts import ArtifactFiles
-from paas.core.ids import DeploymentId, TaskId
+from paas.core.ids import DeploymentId
 from paas.engine.commands import Commands
 from paas.router import Router
 from paas.store.database import Database
 from paas.store.feed import Feed
+from paas.task_logs import TaskLogs
 
 UPLOAD_LIMIT = 4 * 1024 * 1024
 START = 1_700_000_000.0
@@ -43,48 +44,6 @@ class Clock:
         raise NotImplementedError
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    task_id: TaskId
-    at: float
-    message: str
-    offset: int
-
-
-class WrittenLogs:
-    """Lines in memory that keep the contract of LogReader."""
-
-    def __init__(self) -> None:
-        self._lines: dict[TaskId, list[Line]] = {}
-        self._more = asyncio.Event()
-
-    def write(self, task_id: TaskId, message: str, *, at: float) -> None:
-        lines = self._lines.setdefault(task_id, [])
-        lines.append(Line(task_id, at, message, (lines[-1].offset if lines else 0) + len(message) + 1))
-        self._more.set()
-        self._more = asyncio.Event()
-
-    async def read(
-        self, task_id: TaskId, *, after: int = 0, tail: int | None = None, since: float | None = None
-    ) -> Sequence[Line]:
-        found = [
-            line
-            for line in self._lines.get(task_id, [])
-            if line.offset > after and (since is None or line.at >= since)
-        ]
-        return found if tail is None else found[len(found) - min(tail, len(found)) :]
-
-    async def follow(self, cursors: Mapping[TaskId, int]) -> AsyncIterator[Line]:
-        offsets = dict(cursors)
-        while True:
-            more = self._more
-            for task_id in cursors:
-                for line in await self.read(task_id, after=offsets[task_id]):
-                    yield line
-                    offsets[task_id] = line.offset
-            await more.wait()
-
-
 @dataclass(slots=True, kw_only=True)
 class Api:
     """The server under test with all that surrounds it."""
@@ -93,17 +52,18 @@ class Api:
     database: Database
     router: Router
     files: Path
-    logs: WrittenLogs
+    logs: TaskLogs
     clock: Clock
     client: aiohttp.ClientSession
     port: int
+    host: str
     server: ApiServer
     poked: list[DeploymentId]
     problems: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{f'[{self.host}]' if ':' in self.host else '127.0.0.1'}:{self.port}"
 
     async def ask(self, method: str, path: str, body: object = None, **options: object) -> tuple[int, Json]:
         """Send one request and read its JSON answer; a body goes as JSON."""
@@ -135,9 +95,11 @@ Change = Callable[[ApiParts], ApiParts]
 
 
 @contextlib.asynccontextmanager
-async def serve(folder: Path, change: Change = lambda parts: parts) -> AsyncIterator[Api]:
+async def serve(
+    folder: Path, change: Change = lambda parts: parts, *, host: str = "127.0.0.1"
+) -> AsyncIterator[Api]:
     """Run a server on a free port, over whatever parts the test changes."""
-    clock, logs = Clock(), WrittenLogs()
+    clock, logs = Clock(), TaskLogs(folder / "logs")
     poked: list[DeploymentId] = []
     problems: list[str] = []
     files = ArtifactFiles(folder / "artifacts", UPLOAD_LIMIT)
@@ -164,7 +126,7 @@ async def serve(folder: Path, change: Change = lambda parts: parts) -> AsyncIter
         )
         parts = change(parts)
         server = ApiServer(parts)
-        port = await server.start("127.0.0.1", 0)
+        port = await server.start(host, 0)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as client:
             yield Api(
                 parts=parts,
@@ -175,11 +137,13 @@ async def serve(folder: Path, change: Change = lambda parts: parts) -> AsyncIter
                 clock=clock,
                 client=client,
                 port=port,
+                host=host,
                 server=server,
                 poked=poked,
                 problems=problems,
             )
         await server.close()
+    logs.close()
 
 
 @pytest.fixture
@@ -188,9 +152,20 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
         yield running
 
 
+async def until(is_true: Callable[[], bool]) -> None:
+    """Wait for a condition that nobody announces."""
+    async with asyncio.timeout(10):
+        while not is_true():  # noqa: ASYNC110 - there is nothing to wait on
+            await asyncio.sleep(0.01)
+
+
 def with_blocked(uid: int) -> Change:
     """Refuse callers of a user id."""
     return lambda parts: replace(parts, blocked_uid=uid)
+
+
+def allow_example(parts: ApiParts) -> ApiParts:
+    return replace(parts, allowed_hosts=frozenset({"agent.example"}))
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")

@@ -13,7 +13,7 @@ from paas.router import Rules
 from paas.store import apps, deployments, tasks, transitions
 from tests.api.conftest import START, Api, Json
 
-DEFAULT_SPEC = {
+DEFAULT_SPEC: Json = {
     "process_type": "tish",
     "artifact_id": None,
     "image": None,

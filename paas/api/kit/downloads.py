@@ -6,7 +6,7 @@ from pathlib import Path
 from aiohttp import hdrs, web
 from aiohttp.helpers import content_disposition_header
 
-_ETAG = "etag"
+_ETAG = web.RequestKey("etag", str)
 
 
 def download(

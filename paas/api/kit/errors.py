@@ -57,15 +57,21 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     try:
         return await handler(request)
     except PaasError as error:
-        status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
-        if status is None:
-            return _internal(request, error)
-        body = Error(error=error.message, code=error.code, field=error.field, hint=error.hint)
-        return answer(status, body)
+        response = _of_paas(request, error)
     except web.HTTPException as error:
-        return _of_aiohttp(request, error)
+        response = _of_aiohttp(request, error)
     except Exception as error:  # noqa: BLE001 - a request may fail, the agent may not
+        response = _internal(request, error)
+    if request.body_exists and not request.content.at_eof():
+        response.force_close()  # the rest of the body must not be taken for the next request
+    return response
+
+
+def _of_paas(request: web.Request, error: PaasError) -> web.StreamResponse:
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
+    if status is None:
         return _internal(request, error)
+    return answer(status, Error(error=error.message, code=error.code, field=error.field, hint=error.hint))
 
 
 def answer(status: HTTPStatus, body: Error, headers: Mapping[str, str] | None = None) -> web.StreamResponse:

@@ -1,42 +1,18 @@
 """What handlers are given: commands, reads, and what only the running agent knows."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from aiohttp import web
 
-from paas.core.ids import TaskId
 from paas.core.ports import Clock, LiveView
 from paas.engine.commands import Commands
 from paas.store.database import Reader
 from paas.store.feed import Feed
+from paas.task_logs import TaskLogs
 
 HTTP_PORT, HTTPS_PORT = 80, 443
-
-
-class LogLine(Protocol):
-    """One line that a task wrote. `offset` is where reading goes on after it."""
-
-    @property
-    def task_id(self) -> TaskId: ...
-    @property
-    def at(self) -> float: ...  # epoch seconds
-    @property
-    def message(self) -> str: ...
-    @property
-    def offset(self) -> int: ...
-
-
-class LogReader(Protocol):
-    async def read(
-        self, task_id: TaskId, *, after: int = 0, tail: int | None = None, since: float | None = None
-    ) -> Sequence[LogLine]:
-        """Read what a task wrote after an offset, at most its last `tail` lines; unknown tasks wrote none."""
-
-    def follow(self, cursors: Mapping[TaskId, int]) -> AsyncIterator[LogLine]:
-        """Yield what tasks write after their offsets, for ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +46,7 @@ class ApiParts:
     reader: Reader
     feed: Feed
     live: LiveView
-    logs: LogReader
+    logs: TaskLogs
     artifact_path: Callable[[str], Path]
     urls: PublicUrls
     about: AboutAgent

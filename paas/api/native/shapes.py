@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from paas.api.kit.parts import AboutAgent, LogLine, PublicUrls
+from paas.api.kit.parts import AboutAgent, PublicUrls
 from paas.api.kit.times import rfc3339
 from paas.api.native import answers
 from paas.core import hosts, model
 from paas.core.states import LIVE_DEPLOYMENT, SERVING_DEPLOYMENT, UNSETTLED_DEPLOYMENT, DeploymentState
+from paas.task_logs import LogLine
 
 JUST_NOW_SECS = 1.0  # use this recent counts as running
 PROGRESS_BUILDING = 25
