@@ -18,7 +18,7 @@ class Stored:
     app: App
     artifact: Artifact | None
     is_current: bool  # in its environment
-    serves_app: bool  # answers the app's own host
+    serves_app: bool  # answers the app's own host, or will as the first to do so
     newer_is_current: bool  # a later version took over in its environment
     live: tuple[Task, ...]  # newest first
     ended: tuple[Task, ...]  # the last few, newest first
@@ -38,6 +38,10 @@ _QUERY = (
     " (SELECT c.version FROM environments e JOIN deployments c ON c.id = e.current_deployment_id"
     "   WHERE e.app_id = d.app_id AND e.slug = d.environment) AS current_version"
     ", a.deleted_at IS NOT NULL AS app_deleted"
+    # Who will answer the app's host as soon as it is ready, where nobody does yet.
+    ", (SELECT n.id FROM deployments n WHERE n.app_id = d.app_id"
+    "   AND n.state IN ('queued', 'building', 'starting') AND n.environment IN ('production', 'development')"
+    "   ORDER BY n.version DESC LIMIT 1) AS coming"
     " FROM deployments d JOIN apps a ON a.id = d.app_id LEFT JOIN artifacts f ON f.id = d.artifact_id"
     " WHERE d.id = ?"
 )
@@ -55,7 +59,7 @@ async def read(reader: Reader, deployment_id: DeploymentId) -> Stored | None:
         app=rows.app(rows.part(row, "a_")),
         artifact=None if row["f_id"] is None else rows.artifact(rows.part(row, "f_")),
         is_current=current.get(deployment.environment) == deployment.id,
-        serves_app=serving_deployment(current) == deployment.id,
+        serves_app=(serving_deployment(current) or row["coming"]) == deployment.id,
         newer_is_current=(row["current_version"] or 0) > deployment.version,
         live=tuple(task for task in known if task.state in LIVE_TASK),
         ended=tuple(

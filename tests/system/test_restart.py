@@ -157,16 +157,8 @@ async def test_a_task_without_a_row_is_stopped(agent: Agent) -> None:
 async def test_a_second_agent_refuses_and_says_who_holds_the_directory(agent: Agent) -> None:
     second = subprocess.run(
         [
-            sys.executable,
-            "-m",
-            "paas",
-            "serve",
-            "--state",
-            agent.state,
-            "--api",
-            "127.0.0.1:0",
-            "--proxy",
-            "127.0.0.1:0",
+            *(sys.executable, "-m", "paas", "serve", "--state", agent.state),
+            *("--api", "127.0.0.1:0", "--proxy", "127.0.0.1:0"),
         ],
         cwd=REPOSITORY,
         capture_output=True,
