@@ -4,7 +4,6 @@ import contextlib
 import gzip
 import os
 import re
-import stat
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -37,24 +36,12 @@ def packed(path: Path) -> Iterator[Package]:
     Memory stays flat whatever the size. The same folder gives the same bytes, so that the agent
     keeps and unpacks them once. Raises Problem for what cannot be read or packed.
     """
-    try:
-        if path.is_dir():
-            with tempfile.TemporaryFile(prefix="paas-") as file:
-                _pack(path, file)
-                size_bytes = file.tell()
-                file.seek(0)
-                name = f"{path.resolve().name or 'app'}.tar.gz"
-                yield Package(file=file, name=name, content_type="application/gzip", size_bytes=size_bytes)
-            return
-        with path.open("rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise Problem(f"cannot deploy {path}: it is neither a file nor a folder")
-            yield Package(
-                file=file, name=path.name, content_type="application/octet-stream", size_bytes=found.st_size
-            )
-    except (OSError, tarfile.TarError) as error:
-        raise Problem(f"cannot read {path}: {error}") from error
+    with contextlib.ExitStack() as opened:
+        try:
+            package = _folder(path, opened) if path.is_dir() else _file(path, opened)
+        except (OSError, tarfile.TarError) as error:
+            raise Problem(f"cannot read {path}: {error}") from error
+        yield package
 
 
 def app_name(path: Path) -> str:
@@ -68,6 +55,23 @@ def app_name(path: Path) -> str:
     if not valid:
         raise Problem(f"cannot make a name of {path}", hint="give one with --name")
     return valid
+
+
+def _folder(path: Path, opened: contextlib.ExitStack) -> Package:
+    file = opened.enter_context(tempfile.TemporaryFile(prefix="paas-"))  # noqa: SIM115 - the stack closes it
+    _pack(path, file)
+    size_bytes = file.tell()
+    file.seek(0)
+    name = f"{path.resolve().name or 'app'}.tar.gz"
+    return Package(file=file, name=name, content_type="application/gzip", size_bytes=size_bytes)
+
+
+def _file(path: Path, opened: contextlib.ExitStack) -> Package:
+    if not path.is_file():  # asked first: to open a pipe would wait for its other end
+        raise Problem(f"cannot deploy {path}: it is neither a file nor a folder")
+    file = opened.enter_context(path.open("rb"))
+    size_bytes = os.fstat(file.fileno()).st_size
+    return Package(file=file, name=path.name, content_type="application/octet-stream", size_bytes=size_bytes)
 
 
 def _pack(folder: Path, file: IO[bytes]) -> None:

@@ -1,5 +1,6 @@
 """What ends a command early: a sentence for people or the API's own JSON, and an exit code."""
 
+import os
 from typing import IO
 
 import click
@@ -32,16 +33,22 @@ class Problem(click.ClickException):
         if self.as_json:
             click.echo(self._json(), err=True)
             return
+        color = colour_choice()
         label = "Error" if self.exit_code == FAILED else "Interrupted"
-        click.echo(f"{_label(label)} {self.message}", err=True)
+        click.echo(f"{_label(label)} {self.message}", err=True, color=color)
         if self.hint is not None:
-            click.echo(f"{_label('Hint')} {self.hint}", err=True)
+            click.echo(f"{_label('Hint')} {self.hint}", err=True, color=color)
 
     def _json(self) -> str:
         import json  # noqa: PLC0415 - on the way out only
 
         fields = {"error": self.message, "code": self.code, "hint": self.hint}
         return json.dumps({key: value for key, value in fields.items() if value is not None})
+
+
+def colour_choice() -> bool | None:
+    """Say False where NO_COLOR forbids colours (https://no-color.org), else None: terminals only."""
+    return False if os.environ.get("NO_COLOR") else None
 
 
 def _label(word: str) -> str:

@@ -1,12 +1,12 @@
 """The command `paas`: its verbs, loaded when they are called."""
 
 import importlib
-import os
 from collections.abc import Mapping
 
 import click
 
 from paas import __version__
+from paas.cli.problems import colour_choice
 from paas.cli.session import common_options
 
 PROGRAM = "paas"
@@ -69,8 +69,7 @@ def _nearest(word: str) -> str:
 @click.pass_context
 def paas(ctx: click.Context) -> None:
     """Deploy programs to an agent that lets them sleep and wakes them on their first request."""
-    if os.environ.get("NO_COLOR"):
-        ctx.color = False
+    ctx.color = colour_choice()
 
 
 def main() -> None:

@@ -72,7 +72,7 @@ def verb(function: Callable[Concatenate[Session, P], None]) -> Callable[P, None]
         except Problem as problem:
             problem.as_json = session.as_json
             raise
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, click.Abort):
             stopped = Problem("stopped by Ctrl-C", code="INTERRUPTED", exit_code=INTERRUPTED)
             stopped.as_json = session.as_json
             raise stopped from None

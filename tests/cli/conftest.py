@@ -57,21 +57,39 @@ class Command:
         assert result.code == 0, result
         return result
 
-    def begin(
-        self, *arguments: str | Path, stdin: int = subprocess.DEVNULL, stderr: int = subprocess.PIPE
-    ) -> subprocess.Popen[str]:
+    def begin(self, *arguments: str | Path) -> subprocess.Popen[str]:
         """Start it and leave it running."""
         process = subprocess.Popen(
             _argv(arguments),
             stdout=subprocess.PIPE,
-            stderr=stderr,
+            stderr=subprocess.PIPE,
             text=True,
-            stdin=stdin,
+            stdin=subprocess.DEVNULL,
             env=self._environment(),
             cwd=REPOSITORY,
         )
         self.begun.append(process)
         return process
+
+    def on_terminal(self, *arguments: str | Path, typed: str = "", **environment: str) -> str:
+        """Run it with a terminal for everything, type something, and return what the terminal shows."""
+        own, others = os.openpty()
+        process = subprocess.Popen(
+            _argv(arguments),
+            stdin=others,
+            stdout=others,
+            stderr=others,
+            env={**self._environment(), "TERM": "xterm", **environment},
+            cwd=REPOSITORY,
+        )
+        os.close(others)
+        os.write(own, typed.encode())
+        timer = threading.Timer(LIMIT_SECS, process.kill)
+        timer.start()
+        shown = _read_terminal(own)
+        process.wait()
+        timer.cancel()
+        return shown
 
     def _environment(self) -> dict[str, str]:
         own = {
@@ -82,6 +100,19 @@ class Command:
 
 def _argv(arguments: tuple[str | Path, ...]) -> list[str]:
     return [sys.executable, "-m", "paas", *map(str, arguments)]
+
+
+def _read_terminal(descriptor: int) -> str:
+    """Read a terminal until everybody else has closed it."""
+    read = b""
+    try:
+        while chunk := os.read(descriptor, 65536):
+            read += chunk
+    except OSError:  # how Linux says that the other side is closed
+        pass
+    finally:
+        os.close(descriptor)
+    return read.decode()
 
 
 def until_line(process: subprocess.Popen[str], part: str) -> str:

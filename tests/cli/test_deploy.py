@@ -132,30 +132,8 @@ async def test_deploy_goes_on_when_the_agent_is_killed_and_comes_back(
 
 
 async def test_upload_bar_is_for_terminals_only(agent: Agent, paas: Command, program: Program) -> None:
-    def deployed(**environment: str) -> str:
-        own, others = os.openpty()
-        paas.environment = {"TERM": "xterm", **environment}
-        process = paas.begin("deploy", program(), stderr=others)
-        os.close(others)
-        until_line(process, "http://")
-        process.wait(30)
-        return _read_terminal(own)
-
-    assert "\x1b[" in deployed()
-    assert "\x1b[3" not in deployed(NO_COLOR="1")
-
-
-def _read_terminal(descriptor: int) -> str:
-    """Read what is left in a terminal that everybody else has closed."""
-    read = b""
-    try:
-        while chunk := os.read(descriptor, 65536):
-            read += chunk
-    except OSError:  # how Linux says that the other side is closed
-        pass
-    finally:
-        os.close(descriptor)
-    return read.decode()
+    assert "\x1b[" in paas.on_terminal("deploy", program())
+    assert "\x1b[3" not in paas.on_terminal("deploy", program(), NO_COLOR="1")
 
 
 async def test_upload_of_any_size_takes_little_memory(agent: Agent, paas: Command, tmp_path: Path) -> None:

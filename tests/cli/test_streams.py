@@ -100,3 +100,17 @@ async def test_followed_events_come_as_they_happen(agent: Agent, paas: Command, 
 
     assert json.loads(until_line(process, "sleep_requested"))["seq"] == first["seq"] + 1
     assert interrupt(process).code == 130
+
+
+async def test_reader_that_leaves_ends_the_command_quietly(agent: Agent, paas: Command, hello: str) -> None:
+    process = paas.begin("logs", hello, "-f")
+    until_line(process, "listening")
+    assert process.stdout is not None
+    process.stdout.close()
+
+    await agent.get("hello", "/one")
+    await agent.get("hello", "/two")
+
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    assert process.wait(30) == 1

@@ -136,19 +136,21 @@ async def test_rm_wants_yes_where_nobody_can_be_asked(agent: Agent, paas: Comman
 
 
 async def test_rm_asks_on_a_terminal(agent: Agent, paas: Command, hello: str) -> None:
-    def answered(text: str) -> int:
-        own, others = os.openpty()
-        process = paas.begin("rm", hello, stdin=others, stderr=others)
-        os.write(own, text.encode())
-        code = process.wait(30)
-        os.close(others)
-        os.close(own)
-        return code
-
-    assert answered("n\n") == 1
+    assert "nothing was done" in paas.on_terminal("rm", hello, typed="n\n")
+    assert "Interrupted" in paas.on_terminal("rm", hello, typed="\x04")
     assert (await agent.api("GET", "/api/v1/apps/default/hello")).status == 200
-    assert answered("y\n") == 0
+
+    assert "hello is deleted" in paas.on_terminal("rm", hello, typed="y\n")
     assert (await agent.api("GET", "/api/v1/apps/default/hello")).status == 404
+
+
+async def test_colours_are_for_terminals_and_for_those_who_want_them(
+    agent: Agent, paas: Command, hello: str
+) -> None:
+    for arguments in (("ps",), ("status", hello), ("status", "nothing")):
+        assert "\x1b[" in paas.on_terminal(*arguments)
+        assert "\x1b[" not in paas.on_terminal(*arguments, NO_COLOR="1")
+        assert "\x1b[" not in paas(*arguments).out
 
 
 async def test_open_starts_the_browser_and_prints_the_url(
