@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from paas.core.errors import StartFailed
+from paas.core.errors import StartFailed, StateUnusable
 from paas.core.ids import TaskId
 from paas.drivers.cgroups import Cgroups
 from paas.drivers.runs import LAUNCH_SCRIPT, Runs, User
@@ -53,6 +53,7 @@ class Spawner:
     def __init__(self, runs: Runs, cgroups: Cgroups | None, user: User | None) -> None:
         self._runs = runs
         self._cgroups = cgroups
+        self._user = user
         self._command = (*_as_user(user), "/bin/sh", str(runs.root / LAUNCH_SCRIPT), str(runs.root))
         self._environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
 
@@ -76,15 +77,31 @@ class Spawner:
             on_failure.pop_all()
         return Launcher(pid=pid, pidfd=pidfd, pipe=pipe, group=group, record=path)
 
-    def retire(self, launcher: Launcher) -> None:
-        """Send a launcher without an order home and wait until it has gone. Blocks for about 1 ms."""
+    def check(self) -> None:
+        """Try a launcher. Raises StateUnusable where none would work: better at the start than at a wake."""
+        try:
+            code = self.retire(self.spawn())
+        except OSError as error:
+            raise StateUnusable(f"cannot start processes: {error.strerror or error}") from error
+        if code:
+            whom = "" if self._user is None else f" as user id {self._user.uid}"
+            raise StateUnusable(
+                f"cannot start processes{whom}: the launcher ended with code {code}",
+                hint=f"that user must be able to enter {self._runs.root}; setpriv (util-linux) is needed",
+            )
+
+    def retire(self, launcher: Launcher) -> int:
+        """Send a launcher without an order home, wait until it has gone, return its exit code.
+
+        Blocks for about a millisecond.
+        """
         os.close(launcher.pipe)
         os.close(launcher.pidfd)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(launcher.pid, 0)
+        _, status = os.waitpid(launcher.pid, 0)
         launcher.record.unlink(missing_ok=True)
         if self._cgroups is not None:
             self._cgroups.remove(launcher.group)
+        return os.waitstatus_to_exitcode(status)
 
     def keep_to_ourselves(self) -> None:
         """Let no launcher inherit what the agent inherited itself, from a service manager or a shell."""
@@ -217,7 +234,7 @@ def _as_user(user: User | None) -> tuple[str, ...]:
     )
 
 
-async def _whole(spawn: Callable[[], Launcher], retire: Callable[[Launcher], None]) -> Launcher:
+async def _whole(spawn: Callable[[], Launcher], retire: Callable[[Launcher], int]) -> Launcher:
     """Spawn in a thread; when cancelled meanwhile, leave no launcher behind that nobody knows."""
     spawning = asyncio.get_running_loop().run_in_executor(None, spawn)
     try:

@@ -67,6 +67,7 @@ class ProcessDriver:
         self._group = asyncio.TaskGroup()
 
     async def __aenter__(self) -> Self:
+        """Make the folders and try a launcher. Raises StateUnusable, with the cause, if that fails."""
         await asyncio.to_thread(self._open)
         await self._group.__aenter__()
         self._loops = [
@@ -171,6 +172,7 @@ class ProcessDriver:
         self._runs.open()
         self._spawner.sweep()
         self._spawner.keep_to_ourselves()
+        self._spawner.check()
 
     def _hand_over(self, launcher: Launcher, spec: TaskSpec) -> Instance:
         try:

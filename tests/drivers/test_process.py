@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from paas.core.errors import StartFailed
+from paas.core.errors import StartFailed, StateUnusable
 from paas.core.ids import TaskId
 from paas.core.model import TaskSpec
 from paas.drivers.process import ProcessDriver
@@ -338,6 +338,16 @@ async def test_a_disk_that_cannot_be_written_fails_the_start_with_its_reason(rig
             await driver.start(spec)
 
         assert await driver.survey() == {}
+
+
+async def test_a_folder_closed_to_the_apps_user_is_said_at_the_start(open_root: Path) -> None:
+    require_root()
+    rig = NativeRig(open_root, user=NOBODY)
+    open_root.chmod(0o700)
+
+    with pytest.raises(StateUnusable, match="cannot start processes as user id 65534"):
+        async with rig.driver():
+            pass
 
 
 @pytest.mark.parametrize("name", ["A=B", "", "NUL\0"])
