@@ -6,6 +6,7 @@ next pass recognises (architecture: what a crash can leave).
 
 import asyncio
 import logging
+import os
 from datetime import timedelta
 
 from paas.core.errors import PaasError, StartFailed
@@ -29,7 +30,7 @@ class Lifecycle:
     def __init__(self, world: World, group: asyncio.TaskGroup) -> None:
         self._world = world
         self._group = group
-        self._ports = PortPool(world.settings.first_port, world.settings.last_port)
+        self._ports = PortPool(world.settings.first_port, world.settings.last_port, run=os.getpid())
         self._port_of: dict[TaskId, int] = {}
         self._ended: set[TaskId] = set()
 

@@ -5,14 +5,20 @@ import socket
 
 from paas.core.errors import StartFailed
 
+SPREAD = 7919  # prime: runs of the agent with neighbouring numbers begin far from each other
+
 
 class PortPool:
-    """Hands out ports in turn, so that one is not used again soon after its last task."""
+    """Hands out ports in turn, so that one is not used again soon after its last task.
 
-    def __init__(self, first: int, last: int) -> None:
+    `run` is a number of this run of the agent. The turn begins elsewhere in each run: after a restart
+    ports are not used again soon either, and two agents of one machine seldom want the same one at once.
+    """
+
+    def __init__(self, first: int, last: int, *, run: int) -> None:
         self._first = first
         self._last = last
-        self._next = first
+        self._next = first + run * SPREAD % (last - first + 1)
         self._taken: set[int] = set()
 
     def take(self, wanted: int | None) -> int:
