@@ -209,16 +209,22 @@ run_tests() {
     make_checkout_venv "$here/requirements-test.lock"
     cd "$here"
     export PATH="$venv/bin:$PATH"
-    step "ruff"
-    ruff check .
-    ruff format --check .
-    step "mypy"
-    mypy
-    step "import-linter"
-    lint-imports
+    local failed=() code=0
+    check ruff check .
+    check ruff format --check .
+    check mypy
+    check lint-imports
     check_shell "$strict"
+    [ ${#failed[@]} = 0 ] || say "Failed: ${failed[*]}. The tests are run all the same."
     step "pytest"
-    python -m pytest -n auto --dist worksteal "$@" </dev/null
+    python -m pytest -n auto --dist worksteal "$@" </dev/null || code=$?
+    [ ${#failed[@]} = 0 ] || code=1
+    return $code
+}
+
+check() { # COMMAND...: a failure is noted, so that one run shows them all
+    step "$*"
+    "$@" || failed+=("$1")
 }
 
 name_missing_packages() { # STRICT
@@ -234,10 +240,9 @@ name_missing_packages() { # STRICT
 }
 
 check_shell() { # STRICT
-    step "shellcheck"
     if command -v shellcheck >/dev/null; then
-        shellcheck install.sh .ci/run
-        shellcheck --shell=sh --exclude=SC1091 paas/drivers/launch.sh
+        check shellcheck install.sh .ci/run
+        check shellcheck --shell=sh --exclude=SC1091 paas/drivers/launch.sh # it reads each run's own file
     else
         [ -z "$1" ] || die "shellcheck is not here"
         say "left out: needs shellcheck"
