@@ -176,7 +176,7 @@ class Instance:
     task_id: TaskId
     status: Literal["up", "exited"]
     address: Address | None = None
-    pid: int | None = None
+    pid: int | None = None  # natively that of the session and process group
     exit_code: int | None = None  # None also when it cannot be known any more
 
 
