@@ -38,6 +38,12 @@ class Lifecycle:
         """Hear from the driver that a task ended, so that a start in hand does not wait for it."""
         self._ended.add(task_id)
 
+    def note_running(self, instance: Instance) -> None:
+        """Keep the port of a task that an earlier agent started, though it may not listen yet."""
+        if instance.status == "up" and instance.address is not None:
+            self._port_of[instance.task_id] = instance.address.port
+            self._ports.note(instance.address.port)
+
     async def prepare(self, stored: Stored, task_id: TaskId) -> None:
         """Do ahead what a start would wait for; what fails here fails again, with its reason, there."""
         try:
@@ -89,12 +95,11 @@ class Lifecycle:
         instance = (await self._world.driver.look([task.id])).get(task.id)
         if instance is None or instance.status != "up":
             return
-        port = instance.address.port if instance.address else task.port
-        if port is None:
+        address = instance.address
+        if address is None:
             raise StartFailed(f"cannot reach task {task.id}: its port is not known")
-        self._port_of[task.id] = port
-        self._ports.note(port)
-        self._world.router.publish(stored.deployment.id, task.id, "127.0.0.1", port)
+        self.note_running(instance)
+        self._world.router.publish(stored.deployment.id, task.id, address.host, address.port)
         self._world.task_started(task.id)
 
     async def stop(self, stored: Stored, action: StopTask) -> None:

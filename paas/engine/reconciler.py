@@ -56,7 +56,7 @@ class Reconciler:
             lifecycle = Lifecycle(self._world, group)
             executor = Executor(self._world, lifecycle, group)
             group.create_task(self._follow_hints(lifecycle), name="hints")
-            await self._stop_orphans()
+            await self._take_stock(lifecycle)
             for key in await deployments.to_look_at(self._world.database.reader):
                 await self._pass(executor, key)
             opened.set()
@@ -143,16 +143,21 @@ class Reconciler:
             if key is not None:
                 self._pokes.poke(key)
 
-    async def _stop_orphans(self) -> None:
-        """End what carries our label and has no live row: left by a crash, or from another database."""
+    async def _take_stock(self, lifecycle: Lifecycle) -> None:
+        """Before anything starts: keep the ports of what runs, end what has no live row.
+
+        Such an orphan was left by a crash, or belongs to another database.
+        """
         known = await tasks.live_ids(self._world.database.reader)
         for task_id, instance in (await self._world.driver.survey()).items():
-            if task_id not in known:
-                logger.warning(
-                    "Stopping a task without a record", extra={"event": "task.orphan", "task": task_id}
-                )
-                await self._world.driver.stop(task_id, grace=_NO_GRACE)
-                await self._world.driver.forget(instance.task_id)
+            if task_id in known:
+                lifecycle.note_running(instance)
+                continue
+            logger.warning(
+                "Stopping a task without a record", extra={"event": "task.orphan", "task": task_id}
+            )
+            await self._world.driver.stop(task_id, grace=_NO_GRACE)
+            await self._world.driver.forget(task_id)
 
     async def _resync(self) -> None:
         """Look at everything that runs from time to time, spread over the interval."""
