@@ -6,10 +6,11 @@ import io
 import os
 from collections.abc import AsyncIterator
 from http import HTTPStatus
+from pathlib import Path
 
 import pytest
 
-from tests.api.conftest import UPLOAD_LIMIT, Api, Json, until
+from tests.api.conftest import UPLOAD_LIMIT, Api, Json, serve, until
 from tests.api.streams import LIMIT_SECS
 
 
@@ -156,6 +157,22 @@ async def test_client_that_asks_first_hears_continue_or_the_refusal(api: Api) ->
     assert invited == b"HTTP/1.1 100 Continue\r\n\r\n"
     assert answered.startswith(b"HTTP/1.1 200 OK")
     assert refused.startswith(b"HTTP/1.1 404 Not Found")
+
+
+async def test_close_waits_for_no_stalled_upload(tmp_path: Path) -> None:
+    async with serve(tmp_path) as api:
+        artifact = await promised(api)
+        _, writer = await asyncio.open_connection("127.0.0.1", api.port)
+        head = f"POST /api/v1/artifacts/{artifact['id']}/upload HTTP/1.1\r\nHost: localhost\r\n"
+        writer.write(f"{head}Content-Length: 1000\r\n\r\nhello".encode())
+        await until(lambda: bool([*api.files.glob(".upload-*")]))
+
+        async with asyncio.timeout(3):
+            await api.server.close()
+
+        writer.close()
+        await writer.wait_closed()
+        await until(lambda: not [*api.files.glob(".upload-*")])
 
 
 async def test_packed_upload_is_refused(api: Api) -> None:

@@ -178,7 +178,7 @@ LISTS = (
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(requests=st.lists(st.tuples(st.sampled_from(TARGETS), BODIES), min_size=5, max_size=15))
 def test_no_body_makes_us_fail(
     tmp_path_factory: pytest.TempPathFactory, requests: list[tuple[tuple[str, str], bytes]]
@@ -194,7 +194,7 @@ def test_no_body_makes_us_fail(
     assert max(asyncio.run(play())) != HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(requests=st.lists(st.tuples(st.sampled_from(LISTS), QUERIES), min_size=5, max_size=15))
 def test_no_query_makes_us_fail(
     tmp_path_factory: pytest.TempPathFactory, requests: list[tuple[str, dict[str, str]]]

@@ -10,8 +10,8 @@ from paas.core.ids import DeploymentId, TaskId, new_task_id
 from paas.core.states import TaskState
 from paas.store import deployments, tasks
 from tests.api.conftest import Api, Json
+from tests.api.engine import activate, begin
 from tests.api.streams import open_stream
-from tests.api.test_deployments import activate, begin
 
 
 async def running(api: Api, tasks_wanted: int = 1) -> tuple[Json, list[TaskId]]:

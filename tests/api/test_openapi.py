@@ -10,8 +10,8 @@ from aiohttp import web
 from paas.api.kit.routes import NoParams, Reply, register, route
 from paas.api.server import ROUTES, with_openapi
 from tests.api.conftest import Api, Json, serve
+from tests.api.engine import activate
 from tests.api.schemas import faults
-from tests.api.test_deployments import activate
 
 EVERY = with_openapi(ROUTES, version="1")
 OPERATION = re.compile(r"\{[a-z_]+\}")

@@ -57,11 +57,11 @@ async def test_our_names_are_served(tmp_path: Path, host: str) -> None:
         "",
     ],
 )
-@pytest.mark.parametrize("path", ["/health", "/openapi.json", "/nowhere"])
-async def test_rebound_names_are_refused(api: Api, host: str, path: str) -> None:
-    status, error = await api.ask("GET", path, headers={"Host": host})
+async def test_rebound_names_are_refused(api: Api, host: str) -> None:
+    for path in ("/health", "/openapi.json", "/nowhere"):
+        status, error = await api.ask("GET", path, headers={"Host": host})
 
-    assert (status, error["code"]) == (HTTPStatus.FORBIDDEN, "HOST_NOT_ALLOWED")
+        assert (status, error["code"]) == (HTTPStatus.FORBIDDEN, "HOST_NOT_ALLOWED")
 
 
 @pytest.mark.parametrize("head", [b"GET /health HTTP/1.0\r\n\r\n", b"GET /health HTTP/1.1\r\n\r\n"])

@@ -12,7 +12,11 @@ from paas.api.kit.routes import Content, Route, Shape
 Json = dict[str, object]
 
 REFERENCE = "#/components/schemas/{name}"
-ANY_CALLER = (HTTPStatus.FORBIDDEN, HTTPStatus.INTERNAL_SERVER_ERROR)
+ANY_CALLER = (
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.SERVICE_UNAVAILABLE,  # the database cannot be read or written
+)
 BODY_ERRORS = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

@@ -67,9 +67,10 @@ async def get_deployment(call: Call[params.DeploymentPath, None]) -> Reply:
 async def change_deployment(call: Call[params.DeploymentPath, requests.ChangeDeployment]) -> Reply:
     """Change the spec in place: scale it, give it other limits or bytes."""
     fields = call.body.spec
-    changed = await call.parts.commands.deployments.change(
-        call.params.deployment_id, lambda spec: specs.overlay(spec, fields)
-    )
+    with specs.named("spec"):
+        changed = await call.parts.commands.deployments.change(
+            call.params.deployment_id, lambda spec: specs.overlay(spec, fields)
+        )
     return Reply(body=await views.deployment(call.parts, changed))
 
 

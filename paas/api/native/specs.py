@@ -1,6 +1,7 @@
 """From what a request says of a deployment to a complete, acceptable spec. Pure."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -8,7 +9,7 @@ import msgspec
 from msgspec import UnsetType
 
 from paas.api.native.requests import Environ, NetworkingFields, ResourcesFields, SpecFields
-from paas.core.errors import Invalid, NotSupported
+from paas.core.errors import Invalid, NotSupported, PaasError
 from paas.core.ids import ArtifactId
 from paas.core.model import Networking, Resources, Spec
 from paas.core.resources import cpu_millis, memory_bytes
@@ -53,11 +54,23 @@ def overlay(spec: Spec, fields: SpecFields) -> Spec:
     )
 
 
+@contextlib.contextmanager
+def named(parent: str) -> Iterator[None]:
+    """Name the fields of whatever is refused in here as parts of `parent`."""
+    try:
+        yield
+    except PaasError as error:
+        if error.field is not None:
+            error.field = f"{parent}.{error.field}"
+        raise
+
+
 def as_given(fields: SpecFields | None) -> Mapping[str, object] | None:
     """Check what is to be an app's default_deployment_spec, and keep exactly the fields it names."""
     if fields is None:
         return None
-    overlay(Spec(), fields)
+    with named("default_deployment_spec"):
+        overlay(Spec(), fields)
     kept: Mapping[str, object] = msgspec.to_builtins(fields)
     return kept
 

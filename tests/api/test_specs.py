@@ -1,0 +1,171 @@
+"""What may be asked of a deployment, field by field."""
+
+from http import HTTPStatus
+
+import pytest
+
+from tests.api.conftest import Api, Json
+
+DEFAULT_SPEC: Json = {
+    "process_type": "tish",
+    "artifact_id": None,
+    "image": None,
+    "replicas": 1,
+    "resources": {"cpu": "100m", "memory": "128Mi"},
+    "networking": {"port": None, "protocol": "http", "health_path": None},
+    "env": {},
+    "cold_start_enabled": True,
+    "idle_timeout_secs": 300,
+    "max_runtime_secs": None,
+    "volumes": [],
+    "start_timeout_secs": 60,
+    "stop_grace_secs": 10,
+}
+
+
+async def test_every_field_is_taken_as_given(api: Api) -> None:
+    app, artifact = await api.app(), await api.artifact()
+    given = {
+        "artifact_id": artifact["id"],
+        "process_type": "tish",
+        "replicas": 3,
+        "resources": {"cpu": "0.5", "memory": "1Gi"},
+        "networking": {"port": 8080, "protocol": "http", "health_path": "/health"},
+        "env": {"LOG_LEVEL": "info"},
+        "cold_start_enabled": False,
+        "idle_timeout_secs": 1.5,
+        "max_runtime_secs": 60,
+        "volumes": [],
+        "start_timeout_secs": 5,
+        "stop_grace_secs": 0,
+    }
+
+    deployment = await api.deployment(app["id"], **given)
+
+    assert deployment["spec"] == given | {"image": None}
+
+
+async def test_default_spec_of_the_app_supplies_what_the_body_leaves_out(api: Api) -> None:
+    app = await api.app(
+        default_deployment_spec={
+            "replicas": 4,
+            "resources": {"memory": "256Mi"},
+            "networking": {"health_path": "/up", "port": 9000},
+            "env": {"A": "1", "B": "2", "C": "3"},
+        }
+    )
+
+    deployment = await api.deployment(
+        app["id"], resources={"cpu": "1"}, networking={"port": None}, env={"B": "x", "C": None}
+    )
+
+    assert deployment["spec"] == DEFAULT_SPEC | {
+        "replicas": 4,
+        "resources": {"cpu": "1", "memory": "256Mi"},
+        "networking": {"port": None, "protocol": "http", "health_path": "/up"},
+        "env": {"A": "1", "B": "x"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "hint"),
+    [
+        ({"replicas": -1}, "replicas", "0 to 100"),
+        ({"replicas": 101}, "replicas", "0 to 100"),
+        ({"replicas": 1.5}, "replicas", ""),
+        ({"replicas": "1"}, "replicas", ""),
+        ({"replicas": None}, "replicas", ""),
+        ({"replica": 1}, "replica", "did you mean replicas?"),
+        ({"networking": {"port": 0}}, "networking.port", "65535"),
+        ({"networking": {"port": 65536}}, "networking.port", "65535"),
+        ({"networking": {"prot": 80}}, "networking.prot", "did you mean port?"),
+        ({"networking": {"health_path": "health"}}, "networking.health_path", "/health"),
+        ({"networking": {"protocol": "udp"}}, "networking.protocol", ""),
+        ({"resources": {"cpu": "fast"}}, "resources.cpu", "100m"),
+        ({"resources": {"cpu": "0"}}, "resources.cpu", ""),
+        ({"resources": {"memory": "128mb"}}, "resources.memory", "128Mi"),
+        ({"resources": {"memory": "1"}}, "resources.memory", "1Mi"),
+        ({"env": {"1A": "x"}}, "env", "letters"),
+        ({"env": {"A": 1}}, "env", "variables"),
+        ({"env": {"A": "\0"}}, "env.A", ""),
+        ({"env": {"PORT": "80"}}, "env.PORT", "networking.port"),
+        ({"env": {"A": "x" * 70_000}}, "env", ""),
+        ({"idle_timeout_secs": 0}, "idle_timeout_secs", "31536000"),
+        ({"idle_timeout_secs": 31_536_001}, "idle_timeout_secs", "31536000"),
+        ({"max_runtime_secs": 0.5}, "max_runtime_secs", "at least 1"),
+        ({"environment": "Production"}, "environment", "lower-case"),
+        ({"environment": "x" * 31}, "environment", "30"),
+        ({"artifact_id": "x"}, "artifact_id", "artifact"),
+        ({"artifact_id": "00000000-0000-4000-8000-000000000000"}, "artifact_id", "upload"),
+        ({"process_type": "vm"}, "process_type", ""),
+        ({"cold_start_enabled": "yes"}, "cold_start_enabled", ""),
+        ({"volumes": [{"host_path": "/a", "container_path": "/b"}]}, "volumes", ""),
+        ({"volumes": [{"host_path": "/a"}]}, "volumes.0.container_path", ""),
+    ],
+)
+async def test_bad_deployment_is_refused_by_field(api: Api, body: Json, field: str, hint: str) -> None:
+    app = await api.app()
+
+    status, error = await api.ask("POST", f"/api/v1/apps/{app['id']}/deployments", body)
+
+    assert (status, error["field"]) == (HTTPStatus.UNPROCESSABLE_ENTITY, field)
+    assert hint in error.get("hint", "")
+    assert error["error"].startswith("cannot ")
+    assert api.poked == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"process_type": "docker", "image": "nginx:latest"},
+        {"process_type": "docker"},
+        {"image": "nginx:latest"},
+        {"networking": {"protocol": "tcp"}},
+    ],
+)
+async def test_what_only_containers_have_is_not_implemented(api: Api, body: Json) -> None:
+    app = await api.app()
+
+    status, error = await api.ask("POST", f"/api/v1/apps/{app['id']}/deployments", body)
+    stored, _ = await api.ask("POST", "/api/v1/apps", {"name": "x", "default_deployment_spec": body})
+
+    assert (status, error["code"]) == (HTTPStatus.NOT_IMPLEMENTED, "NOT_IMPLEMENTED")
+    assert stored == HTTPStatus.NOT_IMPLEMENTED
+
+
+async def test_patch_changes_the_spec_in_place(api: Api) -> None:
+    app = await api.app()
+    deployment = await api.deployment(app["id"], env={"A": "1"}, resources={"cpu": "1"})
+
+    status, changed = await api.ask(
+        "PATCH",
+        f"/api/v1/deployments/{deployment['id']}",
+        {"spec": {"replicas": 3, "resources": {"memory": "1Gi"}, "env": {"B": "2"}}},
+    )
+
+    assert status == HTTPStatus.OK
+    assert changed["id"] == deployment["id"]
+    assert changed["spec"]["replicas"] == 3
+    assert changed["spec"]["resources"] == {"cpu": "1", "memory": "1Gi"}
+    assert changed["spec"]["env"] == {"A": "1", "B": "2"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        ({}, HTTPStatus.UNPROCESSABLE_ENTITY, "spec"),
+        ({"spec": {"replicas": 1000}}, HTTPStatus.UNPROCESSABLE_ENTITY, "spec.replicas"),
+        ({"spec": {"networking": {"port": 99999}}}, HTTPStatus.UNPROCESSABLE_ENTITY, "spec.networking.port"),
+        ({"spec": {"environment": "x"}}, HTTPStatus.UNPROCESSABLE_ENTITY, "spec.environment"),
+        ({"spec": {"env": {"PORT": "1"}}}, HTTPStatus.UNPROCESSABLE_ENTITY, "spec.env.PORT"),
+        ({"replicas": 1}, HTTPStatus.UNPROCESSABLE_ENTITY, "replicas"),
+        ({"spec": {"image": "nginx"}}, HTTPStatus.NOT_IMPLEMENTED, "spec.image"),
+    ],
+)
+async def test_bad_patch_is_refused_by_field(api: Api, body: Json, status: HTTPStatus, field: str) -> None:
+    app = await api.app()
+    deployment = await api.deployment(app["id"])
+
+    answered, error = await api.ask("PATCH", f"/api/v1/deployments/{deployment['id']}", body)
+
+    assert (answered, error["field"]) == (status, field)
