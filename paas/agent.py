@@ -208,7 +208,7 @@ def _api_parts(config: Config, user: AppsUser, parts: Parts, proxy_port: int) ->
             warnings=(SHARED_USER_WARNING,) if user.ids is None else (),
         ),
         clock=world.clock,
-        allowed_hosts=config.api.allowed_hosts,
+        allowed_hosts=frozenset(config.api.allowed_hosts),
         blocked_uid=None if user.ids is None else user.ids[0],
     )
 
