@@ -10,12 +10,14 @@ import contextlib
 import errno
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 CONTROLLERS = ("memory", "cpu", "pids")
 MOST_PROCESSES = 2048  # of one task, threads included
 CPU_PERIOD_US = 100_000
+YOUNG_S = 60.0
 GONE = frozenset({errno.ENOENT, errno.ENODEV})  # the second if it went while its file was open
 
 
@@ -65,6 +67,13 @@ class Cgroups:
             for pid in self.members(name):  # none, or Linux before 5.14
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+
+    def sweep(self) -> None:
+        """Delete empty groups whose owner is gone; not young ones, which are just being filled."""
+        for group in self.base.iterdir():
+            with contextlib.suppress(OSError):  # in use, or gone by itself
+                if group.is_dir() and time.time() - group.stat().st_ctime > YOUNG_S:
+                    group.rmdir()
 
     def remove(self, name: str) -> None:
         """Delete an empty group; absent is success, and one still in use stays."""

@@ -113,9 +113,9 @@ class Spawner:
     def sweep(self) -> None:
         """Forget launchers that an earlier agent had parked: its end ended them."""
         for path in self._runs.parked.iterdir():
-            if self._cgroups is not None:
-                self._cgroups.remove(path.name)  # stays where a run uses it
             path.unlink(missing_ok=True)
+        if self._cgroups is not None:
+            self._cgroups.sweep()
 
     def _start(self, record: int) -> tuple[int, int]:
         reader, writer = os.pipe()
