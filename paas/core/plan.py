@@ -138,7 +138,7 @@ def plan(s: Snapshot, now: float) -> Plan:
         case DeploymentState.QUEUED | DeploymentState.BUILDING:
             return _before_start(s)
         case DeploymentState.STARTING:
-            return _starting(s, now)
+            return _starting(s)
         case DeploymentState.ACTIVE | DeploymentState.SUPERSEDED:
             return _serving(s, now)
         case DeploymentState.STOPPED | DeploymentState.FAILED | DeploymentState.CANCELLED:
@@ -154,7 +154,7 @@ def _before_start(s: Snapshot) -> Plan:
     return draft.done()
 
 
-def _starting(s: Snapshot, now: float) -> Plan:
+def _starting(s: Snapshot) -> Plan:
     draft = _Draft()
     if s.newer_is_current:
         draft.actions.append(EndDeployment(DeploymentState.CANCELLED, "a newer version took over"))
