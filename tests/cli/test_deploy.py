@@ -137,7 +137,7 @@ async def test_upload_bar_is_for_terminals_only(agent: Agent, paas: Command, pro
 
 
 async def test_upload_of_any_size_takes_little_memory(agent: Agent, paas: Command, tmp_path: Path) -> None:
-    folder_size = 192 * 1024**2
+    folder_size = 128 * 1024**2
     folder = tmp_path / "big"
     folder.mkdir()
     with (folder / "hole").open("wb") as file:
