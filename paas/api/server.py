@@ -18,6 +18,8 @@ from paas.api.native import agent, apps, artifacts, deployments, events, logs, t
 
 FAREWELL_SECS = 1.0  # that requests in progress get when the server closes
 
+ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - refused as names, though listened on
+
 ROUTES: tuple[Route, ...] = (
     *agent.ROUTES,
     *apps.ROUTES,
@@ -68,7 +70,7 @@ class ApiServer:
         application[PARTS] = parts
         application[CLOSING] = self._closing
         application[GUARD] = Guard(
-            hosts=LOCAL_NAMES | {name.lower() for name in (host, *parts.allowed_hosts)},
+            hosts=LOCAL_NAMES | {name.lower() for name in (host, *parts.allowed_hosts)} - ANY_ADDRESS,
             blocked_uid=parts.blocked_uid,
         )
         application.on_response_prepare.append(put_etag)

@@ -1,5 +1,6 @@
 """Apps over HTTP."""
 
+import asyncio
 from http import HTTPStatus
 
 import pytest
@@ -50,6 +51,12 @@ async def test_second_app_with_the_same_subdomain_is_refused(api: Api) -> None:
 
     assert status == HTTPStatus.CONFLICT
     assert body["code"] == "SUBDOMAIN_TAKEN"
+
+
+async def test_one_of_many_that_want_a_name_at_once_gets_it(api: Api) -> None:
+    answers = await asyncio.gather(*(api.ask("POST", "/api/v1/apps", {"name": "a"}) for _ in range(16)))
+
+    assert sorted(status for status, _ in answers) == [HTTPStatus.CREATED] + [HTTPStatus.CONFLICT] * 15
 
 
 @pytest.mark.parametrize(

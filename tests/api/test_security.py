@@ -108,8 +108,10 @@ async def test_callers_from_other_addresses_are_refused(tmp_path: Path) -> None:
         url = f"http://{address}:{api.port}/health"
         async with api.client.get(url, headers={"Host": "localhost"}) as response:
             error = await response.json()
+        any_address, _ = await api.ask("GET", "/health", headers={"Host": "0.0.0.0"})
 
     assert (response.status, error["code"]) == (HTTPStatus.FORBIDDEN, "NOT_LOOPBACK")
+    assert any_address == HTTPStatus.FORBIDDEN
 
 
 @needs_root

@@ -69,6 +69,7 @@ class Route:
     name: str
     summary: str
     params: type[msgspec.Struct]
+    param_names: Sequence[str]
     body: Shape
     answers: Mapping[HTTPStatus, Sequence[Shape]]
     errors: Sequence[HTTPStatus]
@@ -115,6 +116,7 @@ def route(
         name=getattr(act, "__name__", template),
         summary=(act.__doc__ or "").strip().partition("\n")[0].rstrip("."),
         params=params,
+        param_names=known_fields(params),
         body=wanted,
         answers={
             status: shape if isinstance(shape, list | tuple) else (shape,)
@@ -142,8 +144,7 @@ def register(router: web.UrlDispatcher, routes: Sequence[Route]) -> None:
 
 def _values(declared: Route, request: web.Request) -> dict[str, object]:
     """Gather the parameters from where each belongs. Raises Invalid for unknown and doubled ones."""
-    known = known_fields(declared.params)
-    in_query = [name for name in known if declared.place_of(name) == "query"]
+    in_query = [name for name in declared.param_names if declared.place_of(name) == "query"]
     values: dict[str, object] = dict(request.match_info)
     for name, value in request.query.items():
         if name not in in_query:
@@ -151,7 +152,7 @@ def _values(declared: Route, request: web.Request) -> dict[str, object]:
         if name in values:
             raise Invalid(f"cannot accept {name}: it is given twice", field=name)
         values[name] = value
-    for name in known:
+    for name in declared.param_names:
         if declared.place_of(name) == "header" and name in request.headers:
             values[name] = request.headers[name]
     for name, text in values.items():

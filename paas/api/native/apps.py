@@ -6,7 +6,7 @@ from paas.api.kit.lists import Page
 from paas.api.kit.routes import Call, NoParams, Reply, Route, route
 from paas.api.native import answers, params, requests, specs, views
 from paas.core.errors import Invalid, NotFound
-from paas.core.ids import AppId, is_uuid
+from paas.core.ids import is_uuid
 from paas.core.model import WakePolicy
 from paas.store import apps
 
@@ -70,7 +70,7 @@ async def update_app(call: Call[params.AppPath, requests.UpdateApp]) -> Reply:
     """Change what is given of an app and leave the rest."""
     body = call.body
     app = await call.parts.commands.apps.update(
-        AppId(call.params.app_id),
+        call.params.app_id,
         description=body.description,
         labels=body.labels,
         default_deployment_spec=specs.as_given(body.default_deployment_spec),
