@@ -11,8 +11,8 @@ _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 def rfc3339(seconds: float) -> str:
     """Write epoch seconds as RFC 3339 in UTC, with milliseconds and Z."""
-    moment = datetime.fromtimestamp(int(seconds), tz=UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{int(seconds * 1000) % 1000:03d}Z"
+    whole, millis = divmod(round(seconds * 1000), 1000)
+    return f"{datetime.fromtimestamp(whole, tz=UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
 
 
 def moment(text: str, *, now: float, field: str) -> float:

@@ -93,6 +93,8 @@ def _description(kind: type[object], segments: list[str]) -> str | None:
         if isinstance(option, inspect.Metadata) and option.extra_json_schema:
             text = option.extra_json_schema.get("description")
             return str(text) if text else None
+        if isinstance(option, inspect.LiteralType):
+            return f"one of {', '.join(str(value) for value in option.values)}"
     return None
 
 
