@@ -293,7 +293,7 @@ put_config() { # RELEASE: a new one, or a check that the one that is there can b
         install -m 644 "$here/config.example.toml" "$config_folder/config.toml"
         return
     fi
-    "$1/bin/python" -I - "$config_folder/config.toml" <<'END' || die "nothing was changed"
+    "$1/bin/python" -I - "$config_folder/config.toml" <<'END' || die "the service is left as it was"
 import pathlib, sys
 from paas import config
 try:
@@ -338,7 +338,7 @@ uninstall() {
         userdel "$apps_user" 2>/dev/null || true
         say "Removed, with its state."
     else
-        say "Removed. Its state is kept in $state, its configuration in $config_folder."
+        say "Removed. What was in $state and $config_folder is kept."
     fi
 }
 
