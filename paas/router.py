@@ -70,6 +70,7 @@ class Entry:
         "refusal",
         "refused",
         "rules",
+        "turn",
         "upstreams",
         "waiters",
         "waiting_since",
@@ -84,6 +85,7 @@ class Entry:
         self.demoted = False
         self.rules: Rules = _NO_RULES
         self.upstreams: tuple[Upstream, ...] = ()
+        self.turn = 0
         self.draining: tuple[Upstream, ...] = ()  # withdrawn, with requests still open
         self.waiters: dict[Waiter, None] | None = None
         self.waiting_since: float | None = None  # monotonic
@@ -110,13 +112,17 @@ class Router:
         return self._hosts.get(host)
 
     def take(self, entry: Entry, *, counts_as_use: bool = True) -> Upstream | None:
-        """Choose the upstream with the least in flight and count the request; None: asleep."""
+        """Choose the upstream with the least in flight, in turn among equals, and count the request.
+
+        None: it is asleep.
+        """
         upstreams = entry.upstreams
         if not upstreams:
             return None
         chosen = upstreams[0]
         if len(upstreams) > 1:
-            chosen = min(upstreams, key=_in_flight)
+            turn = entry.turn = (entry.turn + 1) % len(upstreams)
+            chosen = min(upstreams[turn:] + upstreams[:turn], key=_in_flight)
         chosen.in_flight += 1
         if counts_as_use and not entry.demoted:
             entry.last_used = self._clock.now()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ import aiohttp
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PATIENCE_SECS = 30.0
+FIRST_PORT, PORTS_EACH, PORT_RANGES = 20000, 200, 50
 T = TypeVar("T")
 Json = Any  # what an API answers is untyped until a test looks at it
 
@@ -58,6 +60,7 @@ class Agent:
             self.process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "paas", "serve", "--state", str(self.state)),
+                    *("--config", str(self.state / "config.toml")),
                     *("--api", self.api_url.removeprefix("http://") or "127.0.0.1:0"),
                     *("--proxy", self.proxy_url.removeprefix("http://") or "127.0.0.1:0"),
                     *self.flags,
@@ -204,13 +207,38 @@ class Agent:
             return Answer(response.status, response.headers, await response.read())
 
 
+@contextlib.contextmanager
+def own_ports() -> Iterator[tuple[int, int]]:
+    """Lend a range of ports for tasks that no other test's agent uses at the same time."""
+    folder = Path(tempfile.gettempdir(), "paas-test-ports")
+    folder.mkdir(exist_ok=True)
+    for number in range(PORT_RANGES):
+        with (folder / str(number)).open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            first = FIRST_PORT + number * PORTS_EACH
+            yield first, first + PORTS_EACH - 1
+            return
+    raise AssertionError("all port ranges are in use")
+
+
 @contextlib.asynccontextmanager
 async def running(*flags: str, environment: Mapping[str, str] | None = None) -> AsyncIterator[Agent]:
     """Run an agent for a test; every process of it and of its apps is gone afterwards."""
     # Not below pytest's own folder: hosted apps run as another user, who may not enter that.
     state = Path(tempfile.mkdtemp(prefix="paas-test-"))
     state.chmod(0o755)
-    agent = Agent(state, flags, environment or {})
+    with own_ports() as (first, last):
+        (state / "config.toml").write_text(f"[tasks]\nfirst_port = {first}\nlast_port = {last}\n")
+        async with _running(Agent(state, flags, environment or {})) as agent:
+            yield agent
+
+
+@contextlib.asynccontextmanager
+async def _running(agent: Agent) -> AsyncIterator[Agent]:
+    state = agent.state
     try:
         agent.start()
         async with aiohttp.ClientSession(

@@ -52,6 +52,22 @@ def test_the_task_with_the_least_in_flight_is_chosen() -> None:
     assert rig.router.demand(ONE).in_flight == 6
 
 
+def test_tasks_with_equally_much_in_flight_take_turns() -> None:
+    rig = Rig()
+    entry = rig.routed()
+    for task in ("a", "b", "c"):
+        rig.publish(ONE, task)
+    chosen = []
+
+    for _ in range(6):
+        upstream = rig.router.take(entry)
+        assert upstream is not None
+        chosen.append(upstream.task_id)
+        rig.router.give_back(upstream)
+
+    assert sorted(chosen) == ["a", "a", "b", "b", "c", "c"]
+
+
 def test_all_who_wait_are_resumed_by_one_publish_and_counted() -> None:
     rig = Rig()
     entry = rig.routed()
