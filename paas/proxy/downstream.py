@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from enum import IntFlag
 from typing import cast
 
 from paas.proxy import pages, peer
@@ -15,12 +14,11 @@ from paas.proxy.shared import Shared
 _JOINED_BYTES = 16 * 1024  # below it, one copy is cheaper than a second buffer to send
 
 
-class Pause(IntFlag):
-    """Why nothing is read from the client."""
-
-    FULL = 1  # enough is kept for later
-    WAITING = 2  # the app is not ready
-    APP_IS_FULL = 4
+# Why nothing is read from the client. Plain bits: an enum's cost shows on the warm path.
+_FULL = 1  # enough is kept for later
+_WAITING = 2  # the app is not ready
+_APP_IS_FULL = 4
+_ANY = _FULL | _WAITING | _APP_IS_FULL
 
 
 class Downstream(asyncio.Protocol):
@@ -61,7 +59,7 @@ class Downstream(asyncio.Protocol):
         self._probed = False
         self._lingering = False
         self._partial = False  # some of a head has come
-        self._paused = Pause(0)
+        self._paused = 0
         self._write_paused = False
         self._since = shared.now  # the last step forward; what that is depends on what we wait for
 
@@ -126,7 +124,7 @@ class Downstream(asyncio.Protocol):
 
     def hold_body(self) -> None:
         if self._body is not None:
-            self._pause(Pause.WAITING)
+            self._pause(_WAITING)
 
     def let_body_flow(self) -> None:
         self._flowing = True
@@ -138,13 +136,13 @@ class Downstream(asyncio.Protocol):
             self._lose_exchange()
             self.transport.abort()
             return
-        self._unpause(Pause.WAITING | Pause.FULL)
+        self._unpause(_WAITING | _FULL)
 
     def app_is_full(self) -> None:
-        self._pause(Pause.APP_IS_FULL)
+        self._pause(_APP_IS_FULL)
 
     def app_has_room(self) -> None:
-        self._unpause(Pause.APP_IS_FULL)
+        self._unpause(_APP_IS_FULL)
         self._since = self._shared.now
 
     def done(self, *, keep: bool) -> None:
@@ -154,7 +152,7 @@ class Downstream(asyncio.Protocol):
             self._close()
         elif not self._in_serve:
             if self._paused:
-                self._unpause(Pause.FULL | Pause.WAITING | Pause.APP_IS_FULL)
+                self._unpause(_ANY)
             if self._buffer:
                 self._serve(self._buffer)
             elif self._eof or self._shared.draining:
@@ -165,7 +163,7 @@ class Downstream(asyncio.Protocol):
 
     def hand_over(self) -> tuple[asyncio.Transport, bytes]:
         peer.watch(self.transport)
-        self._unpause(Pause.FULL | Pause.WAITING | Pause.APP_IS_FULL)
+        self._unpause(_ANY)
         self._exchange = None
         self._forget(self)
         return self.transport, self._buffer
@@ -284,14 +282,14 @@ class Downstream(asyncio.Protocol):
     def _keep_for_later(self, data: bytes) -> None:
         self._buffer += data
         if len(self._buffer) > self._shared.limits.buffer_bytes:
-            self._pause(Pause.FULL)
+            self._pause(_FULL)
 
-    def _pause(self, reason: Pause) -> None:
+    def _pause(self, reason: int) -> None:
         if not self._paused and not self.transport.is_closing():
             self.transport.pause_reading()
         self._paused |= reason
 
-    def _unpause(self, reasons: Pause) -> None:
+    def _unpause(self, reasons: int) -> None:
         was_paused, self._paused = self._paused, self._paused & ~reasons
         if was_paused and not self._paused and not self.transport.is_closing():
             self.transport.resume_reading()
@@ -314,7 +312,7 @@ class Downstream(asyncio.Protocol):
             return
         self._lingering = True
         self._since = self._shared.now
-        self._unpause(Pause.FULL | Pause.WAITING | Pause.APP_IS_FULL)
+        self._unpause(_ANY)
         self.transport.write_eof()
 
     def _lose_exchange(self) -> None:

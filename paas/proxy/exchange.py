@@ -23,26 +23,20 @@ CONTINUE_ANSWER = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Exchange:
-    __slots__ = (
-        "_begun",
-        "_bystander",
-        "_chunked_out",
-        "_client",
-        "_connection",
-        "_continued",
-        "_ended",
-        "_entry",
-        "_held_bytes",
-        "_keep",
-        "_retried",
-        "_shared",
-        "_upstream",
-        "_waiter",
-        "_woken_after",
-        "head",
-        "method",
-        "started_at",
-    )
+    # Defaults stand in the class: a warm request changes few of them, and each of them costs.
+    _entry: Entry
+    _bystander: Bystander | None = None
+    _upstream: Upstream | None = None  # counted in the router as long as it is set
+    _connection: Connection | None = None
+    _waiter: Waiter | None = None
+    _held_bytes = 0
+    _woken_after: float | None = None  # seconds
+    _begun = False  # some of the final answer has been sent
+    _continued = False  # 100 Continue has been sent
+    _chunked_out = False
+    _keep = False
+    _retried = False
+    _ended = False
 
     def __init__(self, shared: Shared, client: Client, head: RequestHead) -> None:
         self._shared = shared
@@ -50,19 +44,6 @@ class Exchange:
         self.head = head
         self.method = head.method
         self.started_at = shared.now
-        self._entry: Entry
-        self._bystander: Bystander | None = None
-        self._upstream: Upstream | None = None  # counted in the router as long as it is set
-        self._connection: Connection | None = None
-        self._waiter: Waiter | None = None
-        self._held_bytes = 0
-        self._woken_after: float | None = None  # seconds
-        self._begun = False  # some of the final answer has been sent
-        self._continued = False  # 100 Continue has been sent
-        self._chunked_out = False
-        self._keep = False
-        self._retried = False
-        self._ended = False
 
     # From the client's side
 

@@ -17,25 +17,19 @@ _LONGEST_CACHED = 256
 class RequestHead:
     """One request's head, read and judged."""
 
-    __slots__ = (
-        "chunked",
-        "close",
-        "connection_names",
-        "expects_continue",
-        "has_host",
-        "host",
-        "keep_alive",
-        "length",
-        "lines",
-        "method",
-        "minor",
-        "size",
-        "target",
-        "te_trailers",
-        "upgrade",
-        "user_agent",
-        "via",
-    )
+    # Defaults stand in the class: most requests change few of them, and each of them costs.
+    host = b""  # as the client wrote it
+    has_host = False
+    length = 0
+    chunked = False
+    upgrade = b""
+    user_agent = b""
+    via = b""
+    close = False
+    keep_alive = False
+    expects_continue = False
+    te_trailers = False
+    connection_names: tuple[bytes, ...] = ()
 
     def __init__(self, method: bytes, target: bytes, minor: int, size: int) -> None:
         self.method = method
@@ -43,18 +37,6 @@ class RequestHead:
         self.minor = minor  # of HTTP/1
         self.size = size  # in bytes, as received
         self.lines: list[bytes] = []  # name, ": ", value, CRLF of each field that goes on
-        self.host = b""  # as the client wrote it
-        self.has_host = False
-        self.length = 0
-        self.chunked = False
-        self.upgrade = b""
-        self.user_agent = b""
-        self.via = b""
-        self.close = False
-        self.keep_alive = False
-        self.expects_continue = False
-        self.te_trailers = False
-        self.connection_names: tuple[bytes, ...] = ()
 
     def has_body(self) -> bool:
         return self.chunked or self.length > 0
@@ -72,37 +54,39 @@ class RequestHead:
             return ChunkedBody(trailer_limit)
         return FixedBody(self.length) if self.length else None
 
-    def note(self, kind: Field, name: bytes, value: bytes) -> None:
-        """Take in a field that is more than passed on. Raises BadHead or BadFraming."""
-        match kind:
-            case Field.USER_AGENT:
-                self.user_agent = value
-                self.lines += (name, b": ", value, b"\r\n")
-            case Field.HOST:
-                if self.has_host:
-                    raise BadHead("there are two Host fields")
-                self.host, self.has_host = value.rstrip(b" \t"), True
-            case Field.LENGTH:
-                self.length = content_length(value.rstrip(b" \t"))
-                self.lines += (name, b": ", value, b"\r\n")
-            case Field.TRANSFER:
-                if self.chunked or value.strip().lower() != b"chunked":
-                    raise BadHead("the only Transfer-Encoding understood is chunked")
-                self.chunked = True
-            case Field.CONNECTION:
-                self._note_connection(value)
-            case Field.UPGRADE:
-                self.upgrade = value
-            case Field.EXPECT:
-                self._note_expectation(value)
-            case Field.TE:
-                self.te_trailers = b"trailers" in tokens(value)
-            case Field.VIA:
-                self.via += value + b", "
-            case _:
-                pass
+    # How each special field is taken in; these raise BadHead or BadFraming.
 
-    def _note_connection(self, value: bytes) -> None:
+    def note_user_agent(self, name: bytes, value: bytes) -> None:
+        self.user_agent = value
+        self.lines += (name, b": ", value, b"\r\n")
+
+    def note_host(self, _name: bytes, value: bytes) -> None:
+        if self.has_host:
+            raise BadHead("there are two Host fields")
+        self.host, self.has_host = value.rstrip(b" \t"), True
+
+    def note_length(self, name: bytes, value: bytes) -> None:
+        self.length = content_length(value.rstrip(b" \t"))
+        self.lines += (name, b": ", value, b"\r\n")
+
+    def note_transfer(self, _name: bytes, value: bytes) -> None:
+        if self.chunked or value.strip().lower() != b"chunked":
+            raise BadHead("the only Transfer-Encoding understood is chunked")
+        self.chunked = True
+
+    def note_upgrade(self, _name: bytes, value: bytes) -> None:
+        self.upgrade = value
+
+    def note_te(self, _name: bytes, value: bytes) -> None:
+        self.te_trailers = b"trailers" in tokens(value)
+
+    def note_via(self, _name: bytes, value: bytes) -> None:
+        self.via += value + b", "
+
+    def drop(self, _name: bytes, _value: bytes) -> None:
+        pass
+
+    def note_connection(self, _name: bytes, value: bytes) -> None:
         if value in _KEEP_ALIVE:
             self.keep_alive = True
             return
@@ -111,7 +95,7 @@ class RequestHead:
         self.keep_alive |= b"keep-alive" in names
         self.connection_names += names
 
-    def _note_expectation(self, value: bytes) -> None:
+    def note_expectation(self, _name: bytes, value: bytes) -> None:
         if value.strip().lower() != b"100-continue":
             raise BadHead("the only expectation understood is 100-continue", 417)
         self.expects_continue = self.minor > 0
@@ -119,6 +103,19 @@ class RequestHead:
 
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
 _KEEP_ALIVE = frozenset({b"keep-alive", b"Keep-Alive"})
+_NOTES = {
+    Field.HOST: RequestHead.note_host,
+    Field.LENGTH: RequestHead.note_length,
+    Field.TRANSFER: RequestHead.note_transfer,
+    Field.CONNECTION: RequestHead.note_connection,
+    Field.UPGRADE: RequestHead.note_upgrade,
+    Field.EXPECT: RequestHead.note_expectation,
+    Field.TE: RequestHead.note_te,
+    Field.VIA: RequestHead.note_via,
+    Field.USER_AGENT: RequestHead.note_user_agent,
+    Field.DROP: RequestHead.drop,
+}
+_KNOWN_NOTES = {name: _NOTES.get(kind) for name, kind in KNOWN.items()}
 _VERSIONS = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
 
 
@@ -156,13 +153,14 @@ class RequestReader:
         return head
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        kind = KNOWN.get(name)
-        if kind is None:
-            kind = kind_of(name)
-        if kind:
-            self._head.note(kind, name, value)
-        else:
+        try:
+            note = _KNOWN_NOTES[name]
+        except KeyError:
+            note = _NOTES.get(kind_of(name))
+        if note is None:
             self._head.lines += (name, b": ", value, b"\r\n")
+        else:
+            note(self._head, name, value)
 
 
 def to_upstream(head: RequestHead, forwarded: bytes) -> bytes:

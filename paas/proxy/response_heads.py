@@ -17,32 +17,20 @@ CONTINUE, SWITCHING, OK, NO_CONTENT, NOT_MODIFIED = 100, 101, 200, 204, 304
 class ResponseHead:
     """One response's head, read and judged. A head with a status below 200 announces another."""
 
-    __slots__ = (
-        "chunked",
-        "close",
-        "connection_names",
-        "keep_alive",
-        "length",
-        "lines",
-        "minor",
-        "reason",
-        "status",
-        "upgrade",
-        "via",
-    )
+    # Defaults stand in the class: most responses change few of them, and each of them costs.
+    length: int | None = None
+    chunked = False
+    upgrade = b""
+    via = b""
+    close = False
+    keep_alive = False
+    connection_names: tuple[bytes, ...] = ()
 
     def __init__(self, status: int, reason: bytes, minor: int) -> None:
         self.status = status
         self.reason = reason
         self.minor = minor  # of HTTP/1
         self.lines: list[bytes] = []  # name, ": ", value, CRLF of each field that goes on
-        self.length: int | None = None
-        self.chunked = False
-        self.upgrade = b""
-        self.via = b""
-        self.close = False
-        self.keep_alive = False
-        self.connection_names: tuple[bytes, ...] = ()
 
     def has_body(self, method: bytes) -> bool:
         """Say whether content follows the head (RFC 9112, section 6.3)."""
@@ -59,36 +47,51 @@ class ResponseHead:
         """Say whether the app takes another request on this connection."""
         return not self.close and (self.minor > 0 or self.keep_alive)
 
-    def note(self, kind: Field, name: bytes, value: bytes) -> None:
-        """Take in a field that is more than passed on. Raises BadHead or BadFraming."""
-        match kind:
-            case Field.LENGTH:
-                if self.length is not None:
-                    raise BadHead("there are two Content-Length fields")
-                self.length = content_length(value.rstrip(b" \t"))
-                if self.status >= OK and self.status != NO_CONTENT:
-                    self.lines += (name, b": ", value, b"\r\n")
-            case Field.TRANSFER:
-                if self.chunked or value.strip().lower() != b"chunked":
-                    raise BadHead("the only Transfer-Encoding understood is chunked")
-                self.chunked = True
-            case Field.CONNECTION:
-                names = tokens(value)
-                self.close |= b"close" in names
-                self.keep_alive |= b"keep-alive" in names
-                self.connection_names += names
-            case Field.UPGRADE:
-                self.upgrade = value
-            case Field.VIA:
-                self.via += value + b", "
-            case Field.DROP if name.lower() not in _OURS_TO_TELL:
-                pass
-            case _:
-                self.lines += (name, b": ", value, b"\r\n")
+    # How each special field is taken in; these raise BadHead or BadFraming.
+
+    def note_length(self, name: bytes, value: bytes) -> None:
+        if self.length is not None:
+            raise BadHead("there are two Content-Length fields")
+        self.length = content_length(value.rstrip(b" \t"))
+        if self.status >= OK and self.status != NO_CONTENT:
+            self.lines += (name, b": ", value, b"\r\n")
+
+    def note_transfer(self, _name: bytes, value: bytes) -> None:
+        if self.chunked or value.strip().lower() != b"chunked":
+            raise BadHead("the only Transfer-Encoding understood is chunked")
+        self.chunked = True
+
+    def note_connection(self, _name: bytes, value: bytes) -> None:
+        if value == b"keep-alive":
+            self.keep_alive = True
+            return
+        names = tokens(value)
+        self.close |= b"close" in names
+        self.keep_alive |= b"keep-alive" in names
+        self.connection_names += names
+
+    def note_upgrade(self, _name: bytes, value: bytes) -> None:
+        self.upgrade = value
+
+    def note_via(self, _name: bytes, value: bytes) -> None:
+        self.via += value + b", "
+
+    def drop(self, name: bytes, value: bytes) -> None:
+        if name.lower() in _OURS_TO_TELL:
+            self.lines += (name, b": ", value, b"\r\n")
 
 
 # Requests may not carry these; an app that answers with them may be a proxy itself.
 _OURS_TO_TELL = frozenset({b"forwarded", b"x-real-ip", b"x-app-state", b"x-error-detail"})
+_NOTES = {
+    Field.LENGTH: ResponseHead.note_length,
+    Field.TRANSFER: ResponseHead.note_transfer,
+    Field.CONNECTION: ResponseHead.note_connection,
+    Field.UPGRADE: ResponseHead.note_upgrade,
+    Field.VIA: ResponseHead.note_via,
+    Field.DROP: ResponseHead.drop,
+}
+_KNOWN_NOTES = {name: _NOTES.get(kind) for name, kind in KNOWN.items()}
 _PLAIN_CONNECTION = frozenset({b"close", b"keep-alive", b"upgrade"})
 
 
@@ -130,19 +133,20 @@ class ResponseReader:
                 self._parser = None
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        kind = KNOWN.get(name)
-        if kind is None:
-            kind = kind_of(name)
-        if kind:
-            self._head.note(kind, name, value)
-        else:
+        try:
+            note = _KNOWN_NOTES[name]
+        except KeyError:
+            note = _NOTES.get(kind_of(name))
+        if note is None:
             self._head.lines += (name, b": ", value, b"\r\n")
+        else:
+            note(self._head, name, value)
 
 
 def to_client(head: ResponseHead, extra: bytes, *, chunked: bool) -> bytes:
     """Write the head that the client gets. `extra` holds whole lines of ours."""
     lines = head.lines
-    if not _PLAIN_CONNECTION.issuperset(head.connection_names):
+    if head.connection_names and not _PLAIN_CONNECTION.issuperset(head.connection_names):
         lines = without(lines, head.connection_names)
     return b"HTTP/1.1 %d %b\r\n%bVia: %b1.%d paas\r\n%b%b\r\n" % (
         head.status,
@@ -156,12 +160,12 @@ def to_client(head: ResponseHead, extra: bytes, *, chunked: bool) -> bytes:
 
 
 def _status_line(raw: bytes) -> ResponseHead:
-    version, _, rest = raw[: raw.find(b"\r\n")].partition(b" ")
-    status, _, reason = rest.partition(b" ")
-    if version not in _VERSIONS or len(status) != 3 or not status.isdigit() or status < b"100":  # noqa: PLR2004  # RFC 9112
+    minor, status = _VERSIONS.get(raw[:9]), raw[9:12]
+    if minor is None or not status.isdigit() or status < b"100" or raw[12:13] not in _AFTER_STATUS:
         raise BadHead("it does not begin with a status line of HTTP/1")
-    return ResponseHead(int(status), reason, _VERSIONS[version])
+    return ResponseHead(int(status), raw[13 : raw.find(b"\r\n", 12)], minor)
 
 
-_VERSIONS = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
+_AFTER_STATUS = (b" ", b"\r")
+_VERSIONS = {b"HTTP/1.1 ": 1, b"HTTP/1.0 ": 0}
 _NO_RESPONSE = ResponseHead(0, b"", 1)

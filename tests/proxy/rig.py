@@ -251,7 +251,11 @@ class Rig:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer_bytes)
         connection.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(connection, (self.host, self.port))
+        try:
+            await asyncio.get_running_loop().sock_connect(connection, (self.host, self.port))
+        except OSError:
+            connection.close()
+            raise
         reader, writer = await asyncio.open_connection(sock=connection, limit=2**20)
         line = Line(reader, writer)
         self.lines.append(line)
