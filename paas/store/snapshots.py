@@ -1,4 +1,4 @@
-"""Everything plan() needs to know about one deployment from the database, in two reads."""
+"""Everything plan() needs to know about one deployment from the database, in one read."""
 
 from dataclasses import dataclass
 
@@ -24,34 +24,48 @@ class Stored:
     ended: tuple[Task, ...]  # the last few, newest first
 
 
-_COLUMNS = ", ".join(
-    [
-        *(f"d.{name.strip()} AS d_{name.strip()}" for name in rows.DEPLOYMENT_COLUMNS.split(",")),
-        *(f"a.{name.strip()} AS a_{name.strip()}" for name in rows.APP_COLUMNS.split(",")),
-        *(f"f.{name.strip()} AS f_{name.strip()}" for name in rows.ARTIFACT_COLUMNS.split(",")),
-    ]
-)
-_QUERY = (
-    f"SELECT {_COLUMNS},"
-    " (SELECT json_group_object(slug, current_deployment_id) FROM environments"
-    "   WHERE app_id = d.app_id AND current_deployment_id IS NOT NULL) AS current,"
-    " (SELECT c.version FROM environments e JOIN deployments c ON c.id = e.current_deployment_id"
-    "   WHERE e.app_id = d.app_id AND e.slug = d.environment) AS current_version"
-    ", a.deleted_at IS NOT NULL AS app_deleted"
+_TASK_NAMES = [name.strip() for name in rows.TASK_COLUMNS.split(",")]
+_COLUMNS = [
+    *(f"NULL AS t_{name}" for name in _TASK_NAMES),
+    *(f"d.{name.strip()} AS d_{name.strip()}" for name in rows.DEPLOYMENT_COLUMNS.split(",")),
+    *(f"a.{name.strip()} AS a_{name.strip()}" for name in rows.APP_COLUMNS.split(",")),
+    *(f"f.{name.strip()} AS f_{name.strip()}" for name in rows.ARTIFACT_COLUMNS.split(",")),
+    (
+        "(SELECT json_group_object(slug, current_deployment_id) FROM environments"
+        " WHERE app_id = d.app_id AND current_deployment_id IS NOT NULL) AS current"
+    ),
+    (
+        "(SELECT c.version FROM environments e JOIN deployments c ON c.id = e.current_deployment_id"
+        " WHERE e.app_id = d.app_id AND e.slug = d.environment) AS current_version"
+    ),
+    "a.deleted_at IS NOT NULL AS app_deleted",
     # Who will answer the app's host as soon as it is ready, where nobody does yet.
-    ", (SELECT n.id FROM deployments n WHERE n.app_id = d.app_id"
-    "   AND n.state IN ('queued', 'building', 'starting') AND n.environment IN ('production', 'development')"
-    "   ORDER BY n.version DESC LIMIT 1) AS coming"
+    (
+        "(SELECT n.id FROM deployments n WHERE n.app_id = d.app_id"
+        " AND n.state IN ('queued', 'building', 'starting')"
+        " AND n.environment IN ('production', 'development')"
+        " ORDER BY n.version DESC LIMIT 1) AS coming"
+    ),
+]
+# One statement, for one hop to the database's thread and back, since a wake waits for it: the
+# deployment with what surrounds it in one row, then a row for each task.
+_QUERY = (
+    f"SELECT {', '.join(_COLUMNS)}"
     " FROM deployments d JOIN apps a ON a.id = d.app_id LEFT JOIN artifacts f ON f.id = d.artifact_id"
-    " WHERE d.id = ?"
+    " WHERE d.id = ?1"
+    f" UNION ALL SELECT *{', NULL' * (len(_COLUMNS) - len(_TASK_NAMES))}"
+    f" FROM ({tasks.LIVE_AND_LATEST_ENDED})"
 )
 
 
 async def read(reader: Reader, deployment_id: DeploymentId) -> Stored | None:
-    row = await reader.one(_QUERY, (deployment_id,))
+    found = await reader.all(_QUERY, (deployment_id,))
+    row = next((each for each in found if each["t_id"] is None), None)
     if row is None:
         return None
-    known = await tasks.live_and_latest_ended(reader, deployment_id)
+    known = [
+        rows.task(dict(zip(_TASK_NAMES, each, strict=False))) for each in found if each["t_id"] is not None
+    ]
     deployment = rows.deployment(rows.part(row, "d_"))
     current = {} if row["app_deleted"] else rows.current(row["current"])
     return Stored(

@@ -10,6 +10,12 @@ from paas.store.database import Reader, Tx
 
 LIVE = "(" + ", ".join(f"'{state}'" for state in sorted(LIVE_TASK)) + ")"
 ENDED_SHOWN = 10  # enough for plan() to see a crash loop
+# Of the deployment ?1, what plan() looks at: every live task, and the last few that ended.
+LIVE_AND_LATEST_ENDED = (
+    f"SELECT {rows.TASK_COLUMNS} FROM tasks WHERE deployment_id = ?1 AND state IN {LIVE}"
+    f" UNION ALL SELECT * FROM (SELECT {rows.TASK_COLUMNS} FROM tasks WHERE deployment_id = ?1"
+    f" AND ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT {ENDED_SHOWN})"
+)
 
 
 async def insert(tx: Tx, deployment: Deployment, task_id: TaskId, *, now: float) -> None:
@@ -50,17 +56,6 @@ async def page(reader: Reader, *, limit: int, offset: int) -> tuple[list[Task], 
         (limit, offset),
     )
     return [rows.task(row) for row in found], int(await reader.value("SELECT count(*) FROM tasks") or 0)
-
-
-async def live_and_latest_ended(reader: Reader, deployment_id: DeploymentId) -> list[Task]:
-    """Read what plan() looks at: every live task, and the last few that ended."""
-    found = await reader.all(
-        f"SELECT {rows.TASK_COLUMNS} FROM tasks WHERE deployment_id = ?1 AND state IN {LIVE}"
-        f" UNION ALL SELECT * FROM (SELECT {rows.TASK_COLUMNS} FROM tasks WHERE deployment_id = ?1"
-        f" AND ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT {ENDED_SHOWN})",
-        (deployment_id,),
-    )
-    return [rows.task(row) for row in found]
 
 
 async def live_ids(reader: Reader) -> set[TaskId]:
