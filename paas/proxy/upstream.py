@@ -6,6 +6,7 @@ from typing import cast
 from paas.proxy.fields import BadHead
 from paas.proxy.framing import BadFraming, BodyReader, CloseDelimitedBody
 from paas.proxy.limits import ProxyLimits
+from paas.proxy.opening import Opening
 from paas.proxy.response_heads import OK, SWITCHING, ResponseHead, ResponseReader
 from paas.proxy.sides import Asker
 from paas.router import Upstream
@@ -22,6 +23,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_paused",
         "_pool",
         "_reader",
+        "_unanswered",
         "heard",
         "idle_since",
         "request_sent",
@@ -40,6 +42,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._buffer = b""  # an unfinished head
         self._lasts = False
         self._paused = False
+        self._unanswered = True  # nothing was ever heard on it
         self.heard = False  # any byte of the response
         self.request_sent = False  # to its end
         self.reused = False
@@ -59,6 +62,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport.write(data)
 
     def data_received(self, data: bytes) -> None:
+        if self._unanswered:
+            self._note_answer()
         asker = self._asker
         if asker is None:
             self.transport.abort()  # bytes that nobody asked for: an answer to come would be misread
@@ -82,6 +87,8 @@ class UpstreamConnection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._unanswered:
+            self._note_answer()
         self._pool.forget(self)
         self._fail(f"the connection to the app broke: {exc or 'closed'}")
 
@@ -115,6 +122,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._asker = None
         self.resume()
         return self.transport
+
+    def _note_answer(self) -> None:
+        self._unanswered = False
+        self._pool.answered(self.upstream)
 
     def _read_head(self, asker: Asker, data: bytes) -> None:
         if self._buffer:
@@ -186,6 +197,7 @@ class Pool:
         self._tasks = tasks
         self._connecting: set[asyncio.Task[None]] = set()
         self._idle: dict[Upstream, list[UpstreamConnection]] = {}
+        self._openings: dict[Upstream, Opening] = {}
         self._closed = False
 
     def take(self, upstream: Upstream) -> UpstreamConnection | None:
@@ -214,10 +226,19 @@ class Pool:
         idle.append(connection)
 
     def connect(self, upstream: Upstream, asker: Asker) -> None:
-        """Open a connection; `asker` is told in a later turn of the loop."""
-        task = self._tasks.create_task(self._connect(upstream, asker), name="proxy.connect")
-        self._connecting.add(task)
-        task.add_done_callback(self._connecting.discard)
+        """Open a connection, when it is its turn; `asker` is told in a later turn of the loop."""
+        opening = self._openings.get(upstream)
+        if opening is None:
+            opening = self._openings[upstream] = Opening()
+        opening.enter(lambda: self._begin_to_connect(upstream, asker))
+
+    def answered(self, upstream: Upstream) -> None:
+        """Let the next one in, now that a new connection was heard from or is lost."""
+        opening = self._openings.get(upstream)
+        if opening is not None:
+            opening.answered()
+            if opening.is_idle():
+                del self._openings[upstream]
 
     def forget(self, connection: UpstreamConnection) -> None:
         idle = self._idle.get(connection.upstream)
@@ -245,10 +266,17 @@ class Pool:
 
     def close(self) -> None:
         self._closed = True
+        for opening in self._openings.values():
+            opening.close()
         for task in self._connecting:
             task.cancel()
         for upstream in list(self._idle):
             self.discard(upstream)
+
+    def _begin_to_connect(self, upstream: Upstream, asker: Asker) -> None:
+        task = self._tasks.create_task(self._connect(upstream, asker), name="proxy.connect")
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
 
     async def _connect(self, upstream: Upstream, asker: Asker) -> None:
         loop = asyncio.get_running_loop()
@@ -259,6 +287,7 @@ class Pool:
                 )
         except (OSError, TimeoutError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else "timed out"
+            self.answered(upstream)
             # Told by the loop, so that a fault in the answer ends one request and not this group.
             loop.call_soon(asker.connect_failed, f"cannot connect to the app: {reason}")
         else:
