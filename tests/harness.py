@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import io
 import json
 import os
 import shutil
@@ -126,7 +127,7 @@ class Agent:
         await self.ask(
             "POST",
             f"/api/v1/artifacts/{made['id']}/upload",
-            data=data,
+            data=io.BytesIO(data),
             headers={"Content-Type": "application/octet-stream"},
         )
         return str(made["id"])
