@@ -173,7 +173,6 @@ class Exchange:
         self._shared.answers[1] += 1
         upgrade = head.upgrade or self.head.upgrade
         answer = to_client(head, b"Connection: Upgrade\r\nUpgrade: %b\r\n" % upgrade, chunked=False)
-        self.head.lines = []  # the lease may last for days
         app = connection.detach()
         client, early = self._client.hand_over()
         tunnel = Tunnel(client, app, self._tunnel_ended)

@@ -11,6 +11,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from paas.proxy.fields import KNOWN, BadHead, Field, as_bad_head, kind_of, tokens, without
 from paas.proxy.framing import BodyReader, ChunkedBody, FixedBody, content_length
 
+LONGEST_REMEMBERED = 2048  # bytes of a head that an idle connection may hold
 _LONGEST_CACHED = 256
 
 
@@ -30,6 +31,7 @@ class RequestHead:
     expects_continue = False
     te_trailers = False
     connection_names: tuple[bytes, ...] = ()
+    written = b""  # for the app, once `to_upstream` has made it
 
     def __init__(self, method: bytes, target: bytes, minor: int, size: int) -> None:
         self.method = method
@@ -120,16 +122,24 @@ _VERSIONS = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
 
 
 class RequestReader:
-    """Reads the request heads of one connection with one llhttp parser."""
+    """Reads the request heads of one connection with one llhttp parser.
 
-    __slots__ = ("_head", "_parser")
+    What a head says depends on its bytes alone, and a client tends to repeat itself: so the last one
+    is remembered, and the same bytes give the same record. Where it leads is asked anew each time.
+    """
+
+    __slots__ = ("_head", "_last", "_last_raw", "_parser")
 
     def __init__(self) -> None:
         self._parser: HttpRequestParser | None = None
         self._head = _NO_REQUEST
+        self._last = _NO_REQUEST
+        self._last_raw = b""
 
     def read(self, raw: bytes) -> RequestHead:
         """Read one whole head, from its first byte to its empty line. Raises BadHead."""
+        if raw == self._last_raw:
+            return self._last
         words = raw[: raw.find(b"\r\n")].split(b" ")
         if len(words) != 3 or words[2] not in _VERSIONS:  # noqa: PLR2004  # method, target, version
             raise _bad_request_line(words)
@@ -150,6 +160,8 @@ class RequestReader:
         if head.length or head.chunked:
             self._parser = None  # it waits for the body, which `framing` reads
         _settle(head)
+        if len(raw) <= LONGEST_REMEMBERED:
+            self._last, self._last_raw = head, raw
         return head
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -165,6 +177,8 @@ class RequestReader:
 
 def to_upstream(head: RequestHead, forwarded: bytes) -> bytes:
     """Write the head that the app gets. `forwarded` holds our lines that are the same for the client."""
+    if head.written:
+        return head.written
     lines = head.lines
     if head.connection_names:
         lines = without(lines, head.connection_names)
@@ -177,7 +191,7 @@ def to_upstream(head: RequestHead, forwarded: bytes) -> bytes:
         end = b"TE: trailers\r\n" + end
     if head.upgrade:
         end = b"Connection: Upgrade\r\nUpgrade: %b\r\n%b" % (head.upgrade, end)
-    return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b%bX-Forwarded-Host: %b\r\nVia: %b1.%d paas\r\n%b" % (
+    head.written = b"%b %b HTTP/1.1\r\nHost: %b\r\n%b%bX-Forwarded-Host: %b\r\nVia: %b1.%d paas\r\n%b" % (
         head.method,
         head.target,
         head.host,
@@ -188,6 +202,7 @@ def to_upstream(head: RequestHead, forwarded: bytes) -> bytes:
         head.minor,
         end,
     )
+    return head.written
 
 
 @lru_cache(maxsize=4096)

@@ -11,6 +11,7 @@ from paas.proxy.framing import (
     content_length,
 )
 
+LONGEST_REMEMBERED = 2048  # bytes of a head that an idle connection may hold
 CONTINUE, SWITCHING, OK, NO_CONTENT, NOT_MODIFIED = 100, 101, 200, 204, 304
 
 
@@ -25,6 +26,8 @@ class ResponseHead:
     close = False
     keep_alive = False
     connection_names: tuple[bytes, ...] = ()
+    written = b""  # for the client, once `to_client` has made it
+    written_for: tuple[bytes, bool] | None = None
 
     def __init__(self, status: int, reason: bytes, minor: int) -> None:
         self.status = status
@@ -96,16 +99,25 @@ _PLAIN_CONNECTION = frozenset({b"close", b"keep-alive", b"upgrade"})
 
 
 class ResponseReader:
-    """Reads the response heads of one connection with one llhttp parser."""
+    """Reads the response heads of one connection with one llhttp parser.
 
-    __slots__ = ("_head", "_parser")
+    As with requests, the last one is remembered, and the same bytes give the same record.
+    """
+
+    __slots__ = ("_head", "_last", "_last_method", "_last_raw", "_parser", "_remembered")
 
     def __init__(self) -> None:
         self._parser: HttpResponseParser | None = None
         self._head = _NO_RESPONSE
+        self._last = _NO_RESPONSE
+        self._last_raw = self._last_method = b""
+        self._remembered = False  # the head in hand, so that the parser has not seen it
 
     def read(self, raw: bytes, method: bytes) -> ResponseHead:
         """Read one whole head that answers a request with `method`. Raises BadHead."""
+        self._remembered = raw == self._last_raw and method == self._last_method
+        if self._remembered:
+            return self._last
         head = self._head = _status_line(raw)
         parser = self._parser
         if parser is None:
@@ -122,11 +134,13 @@ class ResponseReader:
             raise BadHead("its length is ambiguous")
         if head.chunked or method == b"HEAD" or head.length is None:
             self._parser = None  # it waits for a body that `framing` reads, or that never comes
+        if len(raw) <= LONGEST_REMEMBERED:
+            self._last, self._last_raw, self._last_method = head, raw, method
         return head
 
     def skip_body(self, body: bytes, length: int | None) -> None:
         """Let the parser be used again, if `body` is the whole body of the last head; else forget it."""
-        if self._parser is not None:
+        if self._parser is not None and not self._remembered:
             if len(body) == length:
                 self._parser.feed_data(body)
             else:
@@ -145,10 +159,13 @@ class ResponseReader:
 
 def to_client(head: ResponseHead, extra: bytes, *, chunked: bool) -> bytes:
     """Write the head that the client gets. `extra` holds whole lines of ours."""
+    if head.written_for == (extra, chunked):
+        return head.written
     lines = head.lines
     if head.connection_names and not _PLAIN_CONNECTION.issuperset(head.connection_names):
         lines = without(lines, head.connection_names)
-    return b"HTTP/1.1 %d %b\r\n%bVia: %b1.%d paas\r\n%b%b\r\n" % (
+    head.written_for = (extra, chunked)
+    head.written = b"HTTP/1.1 %d %b\r\n%bVia: %b1.%d paas\r\n%b%b\r\n" % (
         head.status,
         head.reason,
         b"".join(lines),
@@ -157,6 +174,7 @@ def to_client(head: ResponseHead, extra: bytes, *, chunked: bool) -> bytes:
         extra,
         b"Transfer-Encoding: chunked\r\n" if chunked else b"",
     )
+    return head.written
 
 
 def _status_line(raw: bytes) -> ResponseHead:

@@ -289,3 +289,37 @@ async def test_ipv6_client_is_named_without_brackets() -> None:
         seen = fields_of(body_of(await rig.get()))
 
         assert seen["x-forwarded-for"] == "::1"
+
+
+async def test_remembered_head_still_goes_where_the_route_leads_now(rig: Rig) -> None:
+    app = await rig.start_app(answers(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nold"))
+    task = rig.publish(app.port)
+    line = await rig.connect()
+    for _ in range(2):
+        await line.send(request())
+        assert status_of(await line.read_head()) == 200
+        assert await line.read_exactly(3) == b"old"
+
+    await rig.serve(answers(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nnew"))
+    rig.withdraw(task)
+    await line.send(request())
+    await line.read_head()
+    assert await line.read_exactly(3) == b"new"
+
+    rig.route(hosts=("elsewhere.localhost",))
+    await line.send(request())
+    assert status_of(await line.read_head()) == 404
+
+
+async def test_remembered_answer_is_adapted_to_each_request(rig: Rig) -> None:
+    await rig.serve(answers(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
+    line = await rig.connect()
+    for _ in range(2):
+        await line.send(request())
+        assert "connection" not in fields_of(await line.read_head())
+        await line.read_exactly(2)
+
+    await line.send(request(b"Connection: close"))
+
+    assert fields_of(await line.read_head())["connection"] == "close"
+    assert await line.read_to_end() == b"ok"
