@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import pwd
+import shutil
 import signal
 import socket
 import sys
@@ -39,6 +40,7 @@ from paas.task_logs import TaskLogs
 
 logger = logging.getLogger(__name__)
 
+LOW_DISK_BYTES = 100 * 1024**2
 CLOSING_SECS = 5.0  # how long open requests may finish when the agent ends
 SHARED_USER_WARNING = (
     "hosted apps run as the agent's own user and could ask its API: run the agent as root to separate them"
@@ -68,6 +70,7 @@ class AppsUser:
 class Parts:
     """What was opened and wired, before anything listens."""
 
+    state: StateDirectory
     world: World
     pokes: Pokes
     router: Router
@@ -75,6 +78,13 @@ class Parts:
     files: ArtifactFiles
     builder: ArchiveBuilder
     logs: TaskLogs
+
+    def problems(self) -> list[str]:
+        """Say what an owner should mend, one sentence each."""
+        free = shutil.disk_usage(self.state.root).free
+        if free < LOW_DISK_BYTES:
+            return [f"only {free // 1024**2} MiB are free in {self.state.root}"]
+        return []
 
 
 def main(config: Config) -> int:
@@ -138,7 +148,14 @@ async def _wired(
             poke=pokes.poke,
         )
         yield Parts(
-            world=world, pokes=pokes, router=router, driver=driver, files=files, builder=builder, logs=logs
+            state=state,
+            world=world,
+            pokes=pokes,
+            router=router,
+            driver=driver,
+            files=files,
+            builder=builder,
+            logs=logs,
         )
 
 
@@ -208,6 +225,7 @@ def _api_parts(config: Config, user: AppsUser, parts: Parts, proxy_port: int) ->
             warnings=(SHARED_USER_WARNING,) if user.ids is None else (),
         ),
         clock=world.clock,
+        problems=parts.problems,
         allowed_hosts=frozenset(config.api.allowed_hosts),
         blocked_uid=None if user.ids is None else user.ids[0],
     )

@@ -61,11 +61,11 @@ class Lifecycle:
         Recording is off the path of the request that waits: the row and the name exist already.
         """
         began = self._world.clock.monotonic()
-        port = self._port_of.get(task.id) or self._ports.take(stored.deployment.spec.networking.port)
-        self._port_of[task.id] = port
+        port: int | None = None
         self._ended.discard(task.id)
         starting: asyncio.Task[Task] | None = None
         try:
+            port = self._port_for(stored, task)
             instance = await self._world.driver.start(self._spec(stored, task.id, port=port))
             address = instance.address or Address(host="127.0.0.1", port=port)
             starting = self._group.create_task(self._try_note_starting(task, address.port))
@@ -75,7 +75,6 @@ class Lifecycle:
             await self._start_failed(stored, await self._note_starting(noted, port), error)
             return
         self._world.router.publish(stored.deployment.id, task.id, address.host, address.port)
-        self._world.task_started(task.id)
         started = await self._note_starting(await starting, address.port)
         now = self._world.clock.now()
         async with self._world.database.record() as tx:
@@ -89,6 +88,13 @@ class Lifecycle:
                 "took_ms": round((self._world.clock.monotonic() - began) * 1000, 1),
             },
         )
+
+    def _port_for(self, stored: Stored, task: Task) -> int:
+        """Reserve a port for a task, once. Raises StartFailed."""
+        port = self._port_of.get(task.id)
+        if port is None:
+            port = self._port_of[task.id] = self._ports.take(stored.deployment.spec.networking.port)
+        return port
 
     async def publish_again(self, stored: Stored, task: Task) -> None:
         """Let a task that outlived the agent take traffic again."""
@@ -170,12 +176,13 @@ class Lifecycle:
     async def _try_note_starting(self, task: Task, port: int) -> Task:
         """Note it beside the start; what fails is tried again after it, so the start goes on."""
         try:
+            self._world.task_started(task.id)
             return await self._note_starting(task, port)
-        except PaasError as error:
-            logger.warning("Cannot record a start: %s", error.message, extra={"event": "record.failed"})
+        except (PaasError, OSError) as error:
+            logger.warning("Cannot record a start: %s", error, extra={"event": "record.failed"})
             return task
 
-    async def _note_starting(self, task: Task, port: int) -> Task:
+    async def _note_starting(self, task: Task, port: int | None) -> Task:
         if task.state is TaskState.STARTING:
             return task
         now = self._world.clock.now()
