@@ -147,6 +147,44 @@ async def test_client_that_leaves_frees_the_app(rig: Rig) -> None:
     await until(lambda: len(app.ended) == 1)
 
 
+async def test_app_hears_when_the_client_of_a_quiet_stream_leaves(rig: Rig) -> None:
+    async def feed(side: AppSide) -> None:
+        await side.read_request()
+        await side.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nhello\n\r\n")
+        assert await side.read_to_end() == b""
+
+    app = await rig.serve(feed)
+    line = await rig.connect()
+    await line.send(request())
+    await line.read_until(b"hello\n")
+    assert rig.in_flight() == 1
+
+    line.close()
+
+    await until(lambda: rig.in_flight() == 0)
+    await until(lambda: len(app.ended) == 1)
+    assert app.errors == []
+
+
+async def test_stream_goes_on_to_a_client_that_ended_its_side_only(rig: Rig) -> None:
+    async def feed(side: AppSide) -> None:
+        await side.read_request()
+        await side.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nhello\n\r\n")
+        await side.read_to_end()
+        await side.send(b"4\r\nbye\n\r\n0\r\n\r\n")
+
+    await rig.serve(feed)
+    line = await rig.connect()
+    await line.send(request())
+    await line.read_until(b"hello\n")
+
+    line.end()
+
+    assert (await line.read_to_end()).endswith(b"4\r\nbye\n\r\n0\r\n\r\n")
+    await until(lambda: rig.in_flight() == 0)
+    assert rig.proxy.open_connections() == 0
+
+
 async def test_client_that_hangs_up_politely_frees_the_app_too(rig: Rig) -> None:
     await rig.serve(silent)
     line = await rig.connect()

@@ -2,7 +2,18 @@
 
 import pytest
 
-from tests.proxy.rig import HOST, Rig, answers, answers_once, body_of, fields_of, request, running, status_of
+from tests.proxy.rig import (
+    DEPLOYMENT,
+    HOST,
+    Rig,
+    answers,
+    answers_once,
+    body_of,
+    fields_of,
+    request,
+    running,
+    status_of,
+)
 
 
 async def test_request_reaches_the_app_and_its_answer_the_client(rig: Rig) -> None:
@@ -306,7 +317,7 @@ async def test_remembered_head_still_goes_where_the_route_leads_now(rig: Rig) ->
     await line.read_head()
     assert await line.read_exactly(3) == b"new"
 
-    rig.route(hosts=("elsewhere.localhost",))
+    rig.router.unroute(DEPLOYMENT)
     await line.send(request())
     assert status_of(await line.read_head()) == 404
 
