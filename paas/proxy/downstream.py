@@ -87,6 +87,7 @@ class Downstream(asyncio.Protocol):
         if self._exchange is None or (self._body is not None and self._flowing):
             self._lose_exchange()
             return False
+        self._exchange.client_has_ended()
         return True  # it may still wait for its answer
 
     def connection_lost(self, _exc: Exception | None) -> None:

@@ -32,6 +32,8 @@ class Exchange:
     _held_bytes = 0
     _woken_after: float | None = None  # seconds
     _begun = False  # some of the final answer has been sent
+    _has_end = True  # the app said how long its answer is
+    _client_ended = False
     _continued = False  # 100 Continue has been sent
     _chunked_out = False
     _keep = False
@@ -83,6 +85,16 @@ class Exchange:
     def client_is_gone(self) -> None:
         self._leave_room()
         self._release()
+
+    def client_has_ended(self) -> None:
+        """Tell the app, in the midst of a stream, that its client ended its side.
+
+        Such a client has mostly left, and a quiet stream would keep the app awake until the kernel
+        knows. The app decides, as if it were asked directly: most end the stream, some write on.
+        """
+        self._client_ended = True
+        if self._begun and not self._has_end and self._connection is not None:
+            self._connection.end_request()
 
     def client_is_full(self) -> None:
         if self._connection is not None:
@@ -149,6 +161,7 @@ class Exchange:
         self._begun = True
         shared.answers[head.status // 100] += 1
         has_end = head.length is not None or not head.has_body(request.method)
+        self._has_end = has_end
         self._chunked_out = not has_end and request.minor > 0
         keep = request.stays_open() and (has_end or self._chunked_out) and not shared.draining
         if keep and client.body_is_pending() and (self._is_expecting() or head.status >= 400):  # noqa: PLR2004
@@ -161,6 +174,8 @@ class Exchange:
             extra += b"Server-Timing: wake;dur=%.1f\r\n" % (self._woken_after * 1000)
         chunked = self._chunked_out or (head.chunked and request.minor > 0)
         self._pass_on([to_client(head, extra, chunked=chunked)], pieces, trailers)
+        if self._client_ended:
+            self.client_has_ended()
 
     def relay(self, pieces: list[bytes], trailers: Trailers | None) -> None:
         self._pass_on([], pieces, trailers)

@@ -24,6 +24,9 @@ class Connection(Protocol):
 
     def resume(self) -> None: ...
 
+    def end_request(self) -> None:
+        """End our side: nothing more will be asked here, the response may go on."""
+
     def drop(self) -> None:
         """Close it at once; whoever asked hears nothing more."""
 

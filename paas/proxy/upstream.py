@@ -112,6 +112,12 @@ class UpstreamConnection(asyncio.Protocol):
             if not self.transport.is_closing():
                 self.transport.resume_reading()
 
+    def end_request(self) -> None:
+        """End our side: nothing more will be asked here, the response may go on."""
+        self._lasts = False
+        if not self.transport.is_closing():
+            self.transport.write_eof()
+
     def drop(self) -> None:
         """Close it at once; whoever asked hears nothing more."""
         self._asker = None
