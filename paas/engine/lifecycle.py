@@ -5,6 +5,7 @@ next pass recognises (architecture: what a crash can leave).
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 from datetime import timedelta
@@ -19,10 +20,13 @@ from paas.engine.ports import PortPool
 from paas.engine.readiness import until_ready
 from paas.engine.world import World
 from paas.store import transitions
+from paas.store.database import Tx
 from paas.store.snapshots import Stored
 
 logger = logging.getLogger(__name__)
 
+NOTE_AFTER_SECS = 0.05  # a start that takes longer is recorded as it goes on
+WOKEN_FIRST_SECS = 0.005  # requests that waited are sent on their way before a wake is recorded
 SIGNALLED = 128  # a shell's exit code for a program that a signal ended is this plus the signal
 
 
@@ -58,36 +62,40 @@ class Lifecycle:
     async def start(self, stored: Stored, task: Task) -> None:
         """Start a task, wait until it is ready, let it take traffic, record it.
 
-        Recording is off the path of the request that waits: the row and the name exist already.
+        Recording is off the path of the request that waits: the row and the name exist already. A
+        quick start is recorded in one go after it.
         """
-        began = self._world.clock.monotonic()
+        started_at = self._world.clock.now()
         port: int | None = None
         self._ended.discard(task.id)
-        starting: asyncio.Task[Task] | None = None
+        settled = asyncio.Event()
+        noting: asyncio.Task[Task] | None = None
         try:
             port = self._port_for(stored, task)
             instance = await self._world.driver.start(self._spec(stored, task.id, port=port))
             address = instance.address or Address(host="127.0.0.1", port=port)
-            starting = self._group.create_task(self._try_note_starting(task, address.port))
+            noting = self._group.create_task(self._note_if_slow(task, address.port, started_at, settled))
             await self._until_ready(stored, task, instance, address)
         except PaasError as error:
-            noted = task if starting is None else await starting
-            await self._start_failed(stored, await self._note_starting(noted, port), error)
+            settled.set()
+            noted = task if noting is None else await noting
+            async with self._world.database.record() as tx:
+                noted = await _note_starting(tx, noted, port, started_at)
+            await self._start_failed(stored, noted, error)
             return
+        was_waited_for = self._world.router.demand(stored.deployment.id).waiting > 0
         self._world.router.publish(stored.deployment.id, task.id, address.host, address.port)
-        started = await self._note_starting(await starting, address.port)
-        now = self._world.clock.now()
+        settled.set()
+        ready_at = self._world.clock.now()
+        if was_waited_for:
+            await self._world.clock.sleep(WOKEN_FIRST_SECS)
+        noted = await noting
         async with self._world.database.record() as tx:
-            await transitions.move_task(tx, started, TaskState.RUNNING, now=now, ready_at=now)
-        logger.info(
-            "Task is ready",
-            extra={
-                "event": "task.ready",
-                "app": stored.app.name,
-                "task": task.id,
-                "took_ms": round((self._world.clock.monotonic() - began) * 1000, 1),
-            },
-        )
+            noted = await _note_starting(tx, noted, address.port, started_at)
+            await transitions.move_task(tx, noted, TaskState.RUNNING, now=ready_at, ready_at=ready_at)
+        took_ms = round((ready_at - started_at) * 1000, 1)
+        extra = {"event": "task.ready", "app": stored.app.name, "task": task.id, "took_ms": took_ms}
+        logger.info("Task is ready", extra=extra)
 
     def _port_for(self, stored: Stored, task: Task) -> int:
         """Reserve a port for a task, once. Raises StartFailed."""
@@ -173,23 +181,19 @@ class Lifecycle:
             has_ended=lambda: task.id in self._ended,
         )
 
-    async def _try_note_starting(self, task: Task, port: int) -> Task:
-        """Note it beside the start; what fails is tried again after it, so the start goes on."""
+    async def _note_if_slow(self, task: Task, port: int, started_at: float, settled: asyncio.Event) -> Task:
+        """Note beside the start that it goes on; what fails is tried again after it."""
         try:
             self._world.task_started(task.id)
-            return await self._note_starting(task, port)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(NOTE_AFTER_SECS):
+                    await settled.wait()
+                    return task
+            async with self._world.database.record() as tx:
+                return await _note_starting(tx, task, port, started_at)
         except (PaasError, OSError) as error:
             logger.warning("Cannot record a start: %s", error, extra={"event": "record.failed"})
             return task
-
-    async def _note_starting(self, task: Task, port: int | None) -> Task:
-        if task.state is TaskState.STARTING:
-            return task
-        now = self._world.clock.now()
-        async with self._world.database.record() as tx:
-            return await transitions.move_task(
-                tx, task, TaskState.STARTING, now=now, port=port, started_at=now
-            )
 
     async def _start_failed(self, stored: Stored, task: Task, error: PaasError) -> None:
         """Record why, answer whoever waits, and leave no process."""
@@ -261,6 +265,14 @@ class Lifecycle:
             memory_bytes=memory_bytes(deployment.spec.resources.memory),
             max_runtime_secs=deployment.spec.max_runtime_secs,
         )
+
+
+async def _note_starting(tx: Tx, task: Task, port: int | None, started_at: float) -> Task:
+    if task.state is TaskState.STARTING:
+        return task
+    return await transitions.move_task(
+        tx, task, TaskState.STARTING, now=started_at, port=port, started_at=started_at
+    )
 
 
 def _how(exit_code: int | None) -> str:
