@@ -21,6 +21,7 @@ from paas.drivers.runs import LAUNCH_SCRIPT, Runs, User
 logger = logging.getLogger(__name__)
 
 STDERR = 2
+REFILL_AFTER_S = 0.05  # what a start leaves of the processor in its first moments is the program's
 RECORD_FD = 9  # launch.sh's name for it
 # What is ignored stays so over exec, and a shell cannot undo it; Python ignores SIGPIPE and SIGXFSZ.
 RESET_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
@@ -187,7 +188,7 @@ class LauncherPool:
             finally:
                 if waiter in self._waiters:
                     self._waiters.remove(waiter)
-        self._wanted.set()
+        asyncio.get_running_loop().call_later(REFILL_AFTER_S, self._wanted.set)
         return self._parked.popleft()
 
     def give_back(self, launcher: Launcher) -> None:
