@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from paas.core.ids import DeploymentId, TaskId
-from paas.core.model import Artifact, Instance, Live, TaskSpec
+from paas.core.model import Address, Artifact, Instance, Live, TaskSpec
 
 
 class Clock(Protocol):
@@ -31,6 +31,9 @@ class Driver(Protocol):
 
     async def look(self, task_ids: Iterable[TaskId]) -> Mapping[TaskId, Instance]:
         """See these tasks as they are now; a task never started is absent."""
+
+    async def listens(self, task_id: TaskId, address: Address) -> bool:
+        """Say whether what accepts connections there is the task; yes where that cannot be told."""
 
     async def forget(self, task_id: TaskId) -> None:
         """Delete what an ended task left behind (its output is kept elsewhere)."""

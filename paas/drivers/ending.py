@@ -49,7 +49,7 @@ class Ender:
             _signal_group(running, number)
         if await _ends_within(running, grace.total_seconds()):
             return False
-        await asyncio.to_thread(leftovers.end_all_but, running.launcher, self._members_of(running))
+        await asyncio.to_thread(leftovers.end_all_but, running.launcher, self.members_of(running))
         if not await _ends_within(running, LAST_LINE_S):
             _signal_group(running, signal.SIGKILL)
             await _ends_within(running, LAST_LINE_S)
@@ -73,7 +73,8 @@ class Ender:
             return self._runs.note_killed(task_id)
         return record.exit_code
 
-    def _members_of(self, running: Running) -> Callable[[], list[int]]:
+    def members_of(self, running: Running) -> Callable[[], list[int]]:
+        """Give what lists the processes of a task; listing them blocks."""
         cgroups = self._cgroups
         if cgroups is not None:
             return lambda: cgroups.members(running.group)

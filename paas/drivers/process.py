@@ -17,6 +17,7 @@ from paas.core.model import Address, Instance, TaskSpec
 from paas.drivers.cgroups import find_cgroups
 from paas.drivers.ending import Ender, Running
 from paas.drivers.launchers import Launcher, LauncherPool, Spawner
+from paas.drivers.listening import is_held_by
 from paas.drivers.runs import Record, Runs, User
 from paas.drivers.start_file import HOST, LimitByShell
 
@@ -151,6 +152,15 @@ class ProcessDriver:
             for task_id, record, pidfd in await asyncio.to_thread(self._read, unknown):
                 seen[task_id] = self._note(task_id, record, pidfd)
         return seen
+
+    async def listens(self, task_id: TaskId, address: Address) -> bool:
+        running = self._running.get(task_id)
+        if running is None:
+            return False
+        members = self._ender.members_of(running)
+        if self._cgroups is not None:
+            return is_held_by(address, members())  # quicker than a thread would be
+        return await asyncio.to_thread(lambda: is_held_by(address, members()))
 
     async def forget(self, task_id: TaskId) -> None:
         """Delete the run's folder; whatever still runs of it is killed."""

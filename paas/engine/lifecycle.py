@@ -179,6 +179,7 @@ class Lifecycle:
             health_path=spec.networking.health_path,
             timeout_secs=spec.start_timeout_secs,
             has_ended=lambda: task.id in self._ended,
+            is_its_own=lambda: self._world.driver.listens(task.id, address),
         )
 
     async def _note_if_slow(self, task: Task, port: int, started_at: float, settled: asyncio.Event) -> Task:

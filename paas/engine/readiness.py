@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from paas.core.errors import StartFailed
@@ -23,15 +23,17 @@ async def until_ready(
     health_path: str | None,
     timeout_secs: float,
     has_ended: Callable[[], bool],
+    is_its_own: Callable[[], Awaitable[bool]],
 ) -> None:
     """Return once the task may take traffic. Raises StartFailed if it ends or takes too long.
 
-    TCP accepted is enough only where no health path is set.
+    TCP accepted is enough only where no health path is set, and only if `is_its_own` says that it was
+    the task that accepted: another program may have taken the port.
     """
     last = "it did not listen"
     try:
         async with asyncio.timeout(timeout_secs):
-            await _until_accepting(address, has_ended)
+            await _until_accepting(address, has_ended, is_its_own)
             while health_path is not None:
                 last = await _health(address, health_path)
                 if not last:
@@ -43,10 +45,12 @@ async def until_ready(
         raise StartFailed(f"not ready after {timeout_secs:g} s: {last} on port {address.port}") from None
 
 
-async def _until_accepting(address: Address, has_ended: Callable[[], bool]) -> None:
+async def _until_accepting(
+    address: Address, has_ended: Callable[[], bool], is_its_own: Callable[[], Awaitable[bool]]
+) -> None:
     loop = asyncio.get_running_loop()
     began = loop.time()
-    while not await _accepts(loop, address):
+    while not (await _accepts(loop, address) and await is_its_own()):
         if has_ended():
             raise StartFailed("it ended before it was ready")
         await asyncio.sleep(QUICK_SECS if loop.time() - began < QUICK_FOR_SECS else PATIENT_SECS)

@@ -16,7 +16,6 @@ class ProxyLimits:
     linger_secs: float = 5.0  # to read and forget after an answer that ends the connection
 
     connections: int = 10_000  # past it 503 and close
-    connections_per_client: int | None = None  # by IP address; None: no limit of its own
 
     waiting_per_deployment: int = 256  # requests held for a wake; past it 503
     waiting_total: int = 1024  # the same over all deployments

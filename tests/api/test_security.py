@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from paas.api.kit import peers
+from paas.sock_diag import Endpoint
 from tests.api.conftest import Api, allow_example, needs_root, serve, with_blocked
 from tests.api.streams import LIMIT_SECS
 
@@ -136,12 +137,12 @@ async def test_app_that_leaves_before_it_is_looked_up_gains_nothing(tmp_path: Pa
 
 
 @needs_root
-@pytest.mark.parametrize("find", [peers.ask_kernel, peers.search_tables], ids=["kernel", "tables"])
+@pytest.mark.parametrize("find", [peers.owner_of, peers.search_tables], ids=["kernel", "tables"])
 @pytest.mark.parametrize(
     ("listen", "connect"), [("127.0.0.1", "127.0.0.1"), ("::1", "::1"), ("::", "127.0.0.1")], ids=str
 )
 async def test_owner_of_a_socket_is_found(
-    find: Callable[[peers.Endpoint, peers.Endpoint], peers.Owner | None], listen: str, connect: str
+    find: Callable[[Endpoint, Endpoint], peers.Owner | None], listen: str, connect: str
 ) -> None:
     found: list[peers.Owner | None] = []
 

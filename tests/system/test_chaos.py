@@ -24,8 +24,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/crash":
             os._exit(1)
-        said = os.environ["APP_NAME"] + " " + os.environ["DEPLOYMENT_ID"]
-        self.send_response(200); self.end_headers(); self.wfile.write(said.encode())
+        said = (os.environ["APP_NAME"] + " " + os.environ["DEPLOYMENT_ID"]).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(said)))  # or a crash half-way looks like an end
+        self.end_headers()
+        self.wfile.write(said)
     def log_message(self, *arguments):
         pass
 class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):

@@ -1,0 +1,63 @@
+"""Ask the kernel about one TCP socket of this machine (linux/inet_diag.h, an exact look-up)."""
+
+import errno
+import ipaddress
+import os
+import socket
+import struct
+from dataclasses import dataclass
+
+NETLINK_SOCK_DIAG = 4
+SOCK_DIAG_BY_FAMILY = 20
+NLMSG_ERROR = 2
+NLM_F_REQUEST = 1
+ANSWER_BYTES = 4096
+ALL_STATES = 0xFFFFFFFF
+NO_COOKIE = b"\xff" * 8
+NOBODY = ("0.0.0.0", 0)  # noqa: S104 - the far end of a socket that listens
+
+_HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port id
+_REQUEST = struct.Struct("=BBBxI")  # family, protocol, extensions, states
+_SOCKET = struct.Struct("!HH16s16s")  # ports and addresses, in network order
+_ANSWER = struct.Struct("=4x48x12xII")  # uid and inode of struct inet_diag_msg
+_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Endpoint = tuple[str, int]  # address and port
+
+
+@dataclass(frozen=True, slots=True)
+class TcpSocket:
+    uid: int
+    inode: int  # 0: no process has it open any more
+
+
+def find(local: Endpoint, remote: Endpoint = NOBODY) -> TcpSocket | None:
+    """Find the socket that is bound to `local` and connected to `remote`, or listens at `local`.
+
+    Takes about 50 us. None if there is none; raises OSError where the kernel does not tell.
+    """
+    here, there = address(local[0]), address(remote[0])
+    addresses = here.packed.ljust(16, b"\0"), there.packed.ljust(16, b"\0")
+    body = _REQUEST.pack(_FAMILIES[here.version], socket.IPPROTO_TCP, 0, ALL_STATES)
+    body += _SOCKET.pack(local[1], remote[1], *addresses) + struct.pack("=I", 0) + NO_COOKIE
+    head = _HEADER.pack(_HEADER.size + len(body), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, 1, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_SOCK_DIAG) as kernel:
+        kernel.settimeout(1)  # it answers at once, in the call itself
+        kernel.sendto(head + body, (0, 0))
+        answer = kernel.recv(ANSWER_BYTES)
+    kind = _HEADER.unpack_from(answer)[1]
+    if kind == NLMSG_ERROR:
+        error = -struct.unpack_from("=i", answer, _HEADER.size)[0]
+        if error == errno.ENOENT:
+            return None
+        raise OSError(error, os.strerror(error))
+    uid, inode = _ANSWER.unpack_from(answer, _HEADER.size)
+    return TcpSocket(uid, inode)
+
+
+def address(text: str) -> Address:
+    """Read an address; one of IPv4 that an IPv6 listener saw is one of IPv4."""
+    found = ipaddress.ip_address(text.partition("%")[0])
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return mapped or found
