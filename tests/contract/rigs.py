@@ -1,15 +1,54 @@
 """How each kind of driver is set up for the suite; also used by the process that plays a dying agent."""
 
+import asyncio
+import json
 import os
+import socket
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from paas.core.ids import AppId, DeploymentId, TaskId, new_task_id
 from paas.core.model import TaskSpec
+from paas.core.ports import Driver
 from paas.drivers.process import ProcessDriver
+from tests import programs
+from tests.waiting import until
 
 NOBODY = (65534, 65534)
+
+
+class Rig(Protocol):
+    """One machine's worth of tasks, which outlives every driver made for it."""
+
+    def driver(self) -> AbstractAsyncContextManager[Driver]: ...
+
+    def waiting(self) -> TaskSpec:
+        """Describe a task that does nothing until it is asked to end."""
+
+    def stubborn(self) -> TaskSpec:
+        """Describe a task that ends only when it is killed."""
+
+    def ending(self, code: int) -> TaskSpec:
+        """Describe a task that ends at once with this exit code."""
+
+    def serving(self) -> TaskSpec:
+        """Describe a task that listens at its port, a free one."""
+
+    def absent(self) -> TaskSpec:
+        """Describe a task whose program is not unpacked."""
+
+    async def until_up(self, spec: TaskSpec) -> None:
+        """Wait until a started task, stubborn or not, is what it was described as."""
+
+    def alive(self, task_id: TaskId) -> int:
+        """Count what lives of a task."""
+
+    async def start_and_die(self, specs: list[TaskSpec]) -> Mapping[TaskId, int | None]:
+        """Let another agent start tasks and be killed; gives the process id of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +70,53 @@ class NativeRig:
             parked=parked,
             use_cgroups=self.use_cgroups,
         )
+
+    def waiting(self) -> TaskSpec:
+        return self.spec(programs.CRASH, command=("sleep", "1000"))
+
+    def stubborn(self) -> TaskSpec:
+        return self.spec(programs.STUBBORN)
+
+    def ending(self, code: int) -> TaskSpec:
+        return self.spec(programs.CRASH, env={"CODE": str(code)})
+
+    def serving(self) -> TaskSpec:
+        return self.spec(programs.ECHO, port=free_port())
+
+    def absent(self) -> TaskSpec:
+        return replace(self.waiting(), artifact_sha256="absent")
+
+    async def until_up(self, spec: TaskSpec) -> None:
+        await until(lambda: processes_of(spec.task_id))
+        if spec.artifact_sha256 == programs.STUBBORN.name:
+            await until(lambda: "cannot be asked" in self.output(spec.task_id))
+
+    def alive(self, task_id: TaskId) -> int:
+        return len(processes_of(task_id))
+
+    async def start_and_die(self, specs: list[TaskSpec]) -> dict[TaskId, int]:
+        """Let another process play the agent, and kill it with SIGKILL."""
+        order = {
+            "root": str(self.root),
+            "use_cgroups": self.use_cgroups,
+            "user": self.user,
+            "specs": [asdict(spec) for spec in specs],
+        }
+        agent = await asyncio.create_subprocess_exec(  # noqa: TID251 - this is not the agent
+            sys.executable,
+            "-m",
+            "tests.contract.dying_agent",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=dict(os.environ),
+        )
+        assert agent.stdin
+        assert agent.stdout
+        agent.stdin.write(json.dumps(order).encode() + b"\n")
+        line = await asyncio.wait_for(agent.stdout.readline(), 20)
+        agent.kill()
+        await agent.wait()
+        return {TaskId(task_id): pid for task_id, pid in json.loads(line).items()}
 
     def log_path(self, task_id: TaskId) -> Path:
         return self.root / "logs" / f"{task_id}.log"
@@ -70,6 +156,11 @@ class NativeRig:
 
     def output(self, task_id: TaskId) -> str:
         return self.log_path(task_id).read_text(errors="replace")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
 
 
 def is_alive(pid: int) -> bool:

@@ -18,7 +18,7 @@ from paas.drivers.process import ProcessDriver
 from paas.drivers.start_file import memory_by_rlimit
 from paas.task_logs import TaskLogs
 from tests import programs
-from tests.contract.conftest import Die
+from tests.contract.native import Die
 from tests.contract.rigs import NOBODY, NativeRig, descriptors, is_alive, processes_of
 from tests.requirements import require_root
 from tests.waiting import until
