@@ -109,6 +109,15 @@ async def test_engine_records_and_commands_mix(database: Database) -> None:
     assert await count(database) == 40
 
 
+async def test_what_is_acknowledged_is_synced_and_what_the_engine_notes_is_not(database: Database) -> None:
+    full, normal = 2, 1  # PRAGMA synchronous
+    for _ in range(2):
+        async with database.transaction() as tx:
+            assert await tx.value("PRAGMA synchronous") == full
+        async with database.record() as tx:
+            assert await tx.value("PRAGMA synchronous") == normal
+
+
 async def test_a_newer_database_is_refused_and_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "paas.db"
     async with Database.open(path) as database:
