@@ -10,7 +10,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import paas
@@ -19,6 +18,7 @@ from paas.cli.client import Client, decode
 from paas.cli.problems import Problem
 from paas.cli.views import AppPage, TaskPage
 
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 API_PORT, PROXY_PORT = 47080, 47000
 STOP_SECONDS = 15.0  # over the grace of an app that takes its time
 END_SECONDS = 10.0
@@ -26,49 +26,48 @@ LOOK_SECONDS = 0.02
 LOG_LINES = 15
 
 
-@dataclass(frozen=True, slots=True)
-class Throwaway:
-    """An agent that runs, and where it answers."""
-
-    folder: Path
-    pid: int
-    api_url: str
-    proxy_url: str
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "agent.log"
-
-
 @contextlib.contextmanager
-def throwaway_agent() -> Iterator[Throwaway]:
-    """Run an agent on loopback, on the usual ports if they are free.
+def throwaway_agent() -> Iterator[str]:
+    """Run an agent on loopback, on the usual ports if they are free, and give its API's URL.
 
-    However this is left, its apps, the agent and its folder are gone. Raises Problem if it does not start.
+    However this is left, its apps, the agent and its folder are gone; signals that end a program are
+    blocked from then on. Raises Problem if it does not start.
     """
+    # What is made must be known before a signal can end this, or nobody would take it away.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
     folder = Path(tempfile.mkdtemp(prefix="paas-try-"))
-    agent: Throwaway | None = None
+    api_url: str | None = None
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
         folder.chmod(0o711)  # apps may run as another user, who has to get to their programs
-        agent = _start(folder)
-        yield agent
+        api_url = _start(folder)
+        yield api_url
     finally:
-        if agent is not None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
+        if api_url is not None:
             with contextlib.suppress(Problem):
-                _stop_apps(Client(agent.api_url))
+                _stop_apps(Client(api_url))
         _end_all_in(folder)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start(folder: Path) -> Throwaway:
+def _start(folder: Path) -> str:
+    try:
+        return _start_at(folder, _usual_or_free(API_PORT), _usual_or_free(PROXY_PORT))
+    except Problem:  # somebody may have taken a port since we looked; else this fails the same way
+        return _start_at(folder, 0, 0)
+
+
+def _start_at(folder: Path, api_port: int, proxy_port: int) -> str:
+    log = folder / "agent.log"
     reader, writer = os.pipe()
     command = [
         *(sys.executable, "-P", "-m", "paas", "serve", "--state", str(folder / "state")),
-        *("--api", f"127.0.0.1:{_usual_or_free(API_PORT)}"),
-        *("--proxy", f"127.0.0.1:{_usual_or_free(PROXY_PORT)}"),
+        *("--api", f"127.0.0.1:{api_port}"),
+        *("--proxy", f"127.0.0.1:{proxy_port}"),
     ]
     try:
-        pid = os.posix_spawn(
+        os.posix_spawn(
             sys.executable,
             command,
             # The same code as ours, wherever it was started from.
@@ -76,8 +75,9 @@ def _start(folder: Path) -> Throwaway:
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_DUP2, writer, 1),
-                (os.POSIX_SPAWN_OPEN, 2, str(folder / "agent.log"), os.O_WRONLY | os.O_CREAT, 0o600),
+                (os.POSIX_SPAWN_OPEN, 2, str(log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
             ],
+            setsigdef=ENDING_SIGNALS,
             setsid=True,  # Ctrl-C is for us: the agent has to stop the apps first
         )
     finally:
@@ -85,9 +85,9 @@ def _start(folder: Path) -> Throwaway:
     with os.fdopen(reader) as output:
         urls = dict(line.split(maxsplit=1) for line in (output.readline(), output.readline()) if line.strip())
     if set(urls) != {"api", "proxy"}:
-        tail = (folder / "agent.log").read_text(errors="replace").splitlines()[-LOG_LINES:]
+        tail = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
         raise Problem("\n".join(["the agent did not start:", *tail]))
-    return Throwaway(folder, pid, urls["api"].strip(), urls["proxy"].strip())
+    return urls["api"].strip()
 
 
 def _stop_apps(client: Client) -> None:

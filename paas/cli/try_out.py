@@ -12,11 +12,10 @@ import click
 from paas.cli import apps, output, watching
 from paas.cli.apps import AppName
 from paas.cli.client import Client, decode
-from paas.cli.throwaway import throwaway_agent
+from paas.cli.throwaway import ENDING_SIGNALS, throwaway_agent
 from paas.cli.views import DEFAULT_NAMESPACE, Event
 
 IDLE_SECONDS = 10
-ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Ended(BaseException):
@@ -30,12 +29,12 @@ def try_command(program: Path) -> None:
     for number in ENDING_SIGNALS:
         signal.signal(number, _end)
     try:
-        with _saying_goodbye(), throwaway_agent() as agent:
-            client = Client(agent.api_url)
+        with _saying_goodbye(), throwaway_agent() as api_url:
+            client = Client(api_url)
             after = watching.last_seq(client)
-            _deploy(agent.api_url, program)
+            _deploy(api_url, program)
             url = apps.find(client, AppName(DEFAULT_NAMESPACE, program.name)).url
-            _explain(url, agent.api_url)
+            _explain(url, api_url)
             _tell(client, after)
     except Ended:
         sys.exit(0)
@@ -43,8 +42,9 @@ def try_command(program: Path) -> None:
 
 def _end(number: int, frame: FrameType | None) -> None:
     del number, frame
-    for ending in ENDING_SIGNALS:
-        signal.signal(ending, signal.SIG_IGN)  # once is enough: what has to go now must not be cut off
+    signal.pthread_sigmask(
+        signal.SIG_BLOCK, ENDING_SIGNALS
+    )  # once is enough: what follows must not be cut off
     raise Ended
 
 
