@@ -2,16 +2,20 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from paas.core.errors import StartFailed
 from paas.core.model import Address
+from paas.engine.ticks import ticking
 
+EAGER_SECS = 0.0002
+EAGER_FOR_SECS = 0.01
 QUICK_SECS = 0.001  # uvloop turns a shorter sleep into a busy spin
-PATIENT_SECS = 0.005
 QUICK_FOR_SECS = 0.2
+PATIENT_SECS = 0.005
 HEALTH_EVERY_SECS = 0.02
 HEALTH_TIMEOUT_SECS = 5.0
 LONGEST_STATUS_LINE = 256
@@ -38,8 +42,7 @@ async def until_ready(
                 last = await _health(address, health_path)
                 if not last:
                     return
-                if has_ended():
-                    raise StartFailed("it ended before it was ready")
+                _refuse_if(has_ended())
                 await asyncio.sleep(HEALTH_EVERY_SECS)
     except TimeoutError:
         raise StartFailed(f"not ready after {timeout_secs:g} s: {last} on port {address.port}") from None
@@ -48,23 +51,41 @@ async def until_ready(
 async def _until_accepting(
     address: Address, has_ended: Callable[[], bool], is_its_own: Callable[[], Awaitable[bool]]
 ) -> None:
+    """Try to connect: eagerly for the programs that are up in a millisecond, then with more patience."""
     loop = asyncio.get_running_loop()
     began = loop.time()
+    async with ticking(EAGER_SECS) as ticks:
+        while loop.time() - began < EAGER_FOR_SECS:
+            await ticks.next()
+            if await _accepts(loop, address) and await is_its_own():
+                return
+            _refuse_if(has_ended())
     while not (await _accepts(loop, address) and await is_its_own()):
-        if has_ended():
-            raise StartFailed("it ended before it was ready")
+        _refuse_if(has_ended())
         await asyncio.sleep(QUICK_SECS if loop.time() - began < QUICK_FOR_SECS else PATIENT_SECS)
 
 
 async def _accepts(loop: asyncio.AbstractEventLoop, address: Address) -> bool:
+    target = (address.host, address.port)
     with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
         probe.setblocking(False)
-        try:
-            await loop.sock_connect(probe, (address.host, address.port))
-        except OSError:
+        outcome = probe.connect_ex(target)
+        if outcome == errno.EINPROGRESS:
+            outcome = probe.connect_ex(target)  # on loopback the answer is there already
+        if outcome == errno.EALREADY:
+            try:
+                await loop.sock_connect(probe, target)
+            except OSError:
+                return False
+        elif outcome:
             return False
         # A port nobody listens on may connect to itself (RFC 9293, simultaneous open).
         return bool(probe.getsockname() != probe.getpeername())
+
+
+def _refuse_if(has_ended: bool) -> None:  # noqa: FBT001 - the name says what it is
+    if has_ended:
+        raise StartFailed("it ended before it was ready")
 
 
 async def _health(address: Address, path: str) -> str:
