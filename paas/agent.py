@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import importlib
 import logging
 import os
 import pwd
@@ -14,12 +15,11 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import uvloop
 
 from paas import __version__, logging_setup
-from paas.api.kit.parts import AboutAgent, ApiParts, PublicUrls
-from paas.api.server import ApiServer
 from paas.artifacts import ArtifactFiles
 from paas.builders.archive import ArchiveBuilder
 from paas.builders.unpack import UnpackLimits
@@ -37,6 +37,10 @@ from paas.state_directory import StateDirectory, held
 from paas.store.database import Database
 from paas.store.feed import Feed
 from paas.task_logs import TaskLogs
+
+if TYPE_CHECKING:
+    from paas.api.kit.parts import ApiParts
+    from paas.api.server import ApiServer
 
 logger = logging.getLogger(__name__)
 
@@ -184,7 +188,9 @@ async def _listening(config: Config, user: AppsUser, parts: Parts) -> AsyncItera
     try:
         proxy_host, proxy_port = split_address(config.proxy.listen)
         proxy_port = await proxy.start(proxy_host, proxy_port)
-        api = ApiServer(_api_parts(config, user, parts, proxy_port))
+        # The API and its library take longer to load than all the rest: traffic is let in before.
+        server = await asyncio.to_thread(importlib.import_module, "paas.api.server")
+        api: ApiServer = server.ApiServer(_api_parts(config, user, parts, proxy_port))
         api_host, api_port = split_address(config.api.listen)
         api_port = await api.start(api_host, api_port)
     except OSError as error:
@@ -201,7 +207,9 @@ async def _listening(config: Config, user: AppsUser, parts: Parts) -> AsyncItera
         await api.close()
 
 
-def _api_parts(config: Config, user: AppsUser, parts: Parts, proxy_port: int) -> ApiParts:
+def _api_parts(config: Config, user: AppsUser, parts: Parts, proxy_port: int) -> "ApiParts":
+    from paas.api.kit.parts import AboutAgent, ApiParts, PublicUrls  # noqa: PLC0415 - see where it is called
+
     world = parts.world
     urls = PublicUrls(
         scheme=config.proxy.public_scheme,
