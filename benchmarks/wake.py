@@ -75,7 +75,7 @@ async def _measure(rounds: int, starts: int, only: str | None) -> None:
             if only is None:
                 await agent_figures.print_deploys(agent, next(iter(files.values())), rounds)
     if only is None:
-        await agent_figures.print_starts(starts)
+        agent_figures.print_starts(starts)
         await agent_figures.print_commits()
 
 
