@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
@@ -58,7 +59,7 @@ class ProcessDriver:
         self._spawner = Spawner(self._runs, self._cgroups, apps_user)
         self._ender = Ender(self._runs, self._cgroups)
         self._pool = LauncherPool(self._spawner, parked)
-        self._prepared: dict[TaskId, TaskSpec] = {}
+        self._prepared: dict[TaskId, bytes] = {}  # fingerprints: thousands may sleep with one prepared
         self._running: dict[TaskId, Running] = {}
         self._just_ended: dict[TaskId, Running] = {}
         self._hints: dict[TaskId, None] = {}
@@ -103,13 +104,14 @@ class ProcessDriver:
     async def prepare(self, spec: TaskSpec) -> None:
         """Write the run's folder. The port may still change; whatever else does is written again."""
         spec = replace(spec, port=0)
-        if spec.task_id in self._running or self._prepared.get(spec.task_id) == spec:
+        fingerprint = _fingerprint(spec)
+        if spec.task_id in self._running or self._prepared.get(spec.task_id) == fingerprint:
             return
         controllers = self._cgroups.controllers if self._cgroups else frozenset()
         by_shell = LimitByShell(memory="memory" not in controllers, cpu="cpu" not in controllers)
         await asyncio.to_thread(self._runs.prepare, spec, by_shell)
         if not self._runs.is_taken(spec.task_id):  # by a start that came meanwhile
-            self._prepared[spec.task_id] = spec
+            self._prepared[spec.task_id] = fingerprint
 
     async def start(self, spec: TaskSpec) -> Instance:
         """Start the task, or find it started already: running, or ended. Raises StartFailed.
@@ -270,3 +272,8 @@ class ProcessDriver:
         if pidfd is not None:
             return self._watch(task_id, record.launcher, pidfd, record.group, record.port)
         return Instance(task_id=task_id, status="exited", exit_code=record.exit_code)
+
+
+def _fingerprint(spec: TaskSpec) -> bytes:
+    """Tell specs apart without keeping them."""
+    return hashlib.blake2b(repr(spec).encode(), digest_size=16).digest()
