@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from paas.core.hosts import hosts_of
 from paas.core.ids import DeploymentId
-from paas.core.plan import Snapshot, plan
+from paas.core.plan import Snapshot, StartTask, plan
+from paas.core.states import TaskState
 from paas.engine.executor import Executor
 from paas.engine.lifecycle import Lifecycle
 from paas.engine.world import World
@@ -81,7 +82,8 @@ class Reconciler:
             self._look_again(key, None)
             return
         for task in stored.live:
-            self._deployment_of[task.id] = key
+            if task.state is not TaskState.PENDING:  # thousands may sleep with one
+                self._deployment_of[task.id] = key
         seen = await world.driver.look([task.id for task in stored.live])
         # No await from here on: what the router says is still true when it is acted upon.
         now = world.clock.now()
@@ -107,6 +109,9 @@ class Reconciler:
             world.router.unroute(key)
         if decided.look_when_idle:
             world.router.poke_when_idle(key)
+        for action in decided.actions:
+            if isinstance(action, StartTask):
+                self._deployment_of[action.task.id] = key
         executor.submit(stored, decided.actions)
         self._look_again(key, None if decided.look_again_at is None else decided.look_again_at - now)
 
