@@ -74,7 +74,12 @@ class Downstream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._exchange is None:
-            if not self._lingering:
+            if data == self._reader.plain_raw and not (self._buffer or self._lingering or self._write_paused):
+                # The last request once more, and nothing else: what `_serve` and `_start` would do, since
+                # only the head's bytes decide what it says. Where it leads is asked anew.
+                exchange = self._exchange = Exchange(self._shared, self, self._reader.last)
+                exchange.begin()
+            elif not self._lingering:
                 self._serve(self._buffer + data if self._buffer else data)
         elif self._body is not None and self._flowing:
             self._since = self._shared.now

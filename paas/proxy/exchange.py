@@ -11,12 +11,12 @@ from paas.proxy import pages
 from paas.proxy.fields import passing_trailers
 from paas.proxy.framing import chunk, last_chunk
 from paas.proxy.pages import Page
-from paas.proxy.request_heads import RequestHead, host_name, to_upstream
+from paas.proxy.request_heads import RequestHead, to_upstream
 from paas.proxy.response_heads import CONTINUE, ResponseHead, to_client
 from paas.proxy.shared import Shared
 from paas.proxy.sides import Client, Connection, Trailers
 from paas.proxy.tunnel import Tunnel
-from paas.proxy.wake_policy import Bystander, bystander
+from paas.proxy.wake_policy import Bystander
 from paas.router import Entry, Upstream, Waiter
 
 CONTINUE_ANSWER = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -50,18 +50,18 @@ class Exchange:
     # From the client's side
 
     def begin(self) -> None:
-        head, shared = self.head, self._shared
-        host = host_name(head.host)
+        head, router = self.head, self._shared.router
+        host = head.name
         if host is None:
             self._answer(pages.malformed(400, "the Host field is malformed"), close=True)
             return
-        entry = shared.router.resolve(host)
+        entry = router.resolve(host)
         if entry is None:
             self._answer(pages.unknown_host(host))
             return
         self._entry = entry
-        kind = self._bystander = bystander(entry.rules, head.method, head.target, head.user_agent)
-        upstream = shared.router.take(entry, counts_as_use=kind is None)
+        kind = self._bystander = head.kind(entry.rules)
+        upstream = router.take(entry, counts_as_use=kind is None)
         if upstream is None:
             self._wake()
         else:
@@ -177,6 +177,25 @@ class Exchange:
         if self._client_ended:
             self.client_has_ended()
 
+    def respond_at_once(self, head: ResponseHead, content: bytes) -> None:
+        """Do what `respond` does, in fewer steps, where nothing has to be adapted.
+
+        Safe since `head.plain` is what `respond` wrote for a plain request whose connection stays open.
+        """
+        shared = self._shared
+        if not self.head.is_plain or shared.draining or self._woken_after is not None or self._client_ended:
+            self.respond(head, [content], ())
+            return
+        self._begun = self._ended = True
+        shared.answers[head.status // 100] += 1
+        self._connection = None
+        client = self._client
+        client.transport.write(head.plain + content)
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            shared.router.give_back(upstream, counts_as_use=self._bystander is None)
+        client.done(keep=True)
+
     def relay(self, pieces: list[bytes], trailers: Trailers | None) -> None:
         self._pass_on([], pieces, trailers)
 
@@ -224,8 +243,10 @@ class Exchange:
 
     def _send(self, connection: Connection) -> None:
         self._connection = connection
-        has_body = self.head.has_body()
-        connection.send(self, to_upstream(self.head, self._client.forwarded), is_whole=not has_body)
+        head = self.head
+        has_body = head.chunked or head.length > 0
+        written = head.written or to_upstream(head, self._client.forwarded)
+        connection.send(self, written, is_whole=not has_body)
         if has_body:
             self._client.let_body_flow()
 

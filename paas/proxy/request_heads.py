@@ -10,6 +10,8 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from paas.proxy.fields import KNOWN, BadHead, Field, as_bad_head, kind_of, tokens, without
 from paas.proxy.framing import BodyReader, ChunkedBody, FixedBody, content_length
+from paas.proxy.wake_policy import Bystander, bystander
+from paas.router import Rules
 
 LONGEST_REMEMBERED = 2048  # bytes of a head that an idle connection may hold
 _LONGEST_CACHED = 256
@@ -32,6 +34,10 @@ class RequestHead:
     te_trailers = False
     connection_names: tuple[bytes, ...] = ()
     written = b""  # for the app, once `to_upstream` has made it
+    name: str | None = None  # the host as the router knows it; None: malformed
+    is_plain = False  # nothing but the head, and nothing in it that shapes the answer but its method
+    _judged_by: Rules | None = None
+    _kind: Bystander | None = None
 
     def __init__(self, method: bytes, target: bytes, minor: int, size: int) -> None:
         self.method = method
@@ -50,6 +56,13 @@ class RequestHead:
     def stays_open(self) -> bool:
         """Say whether the client wants another request on this connection."""
         return not self.close and (self.minor > 0 or self.keep_alive)
+
+    def kind(self, rules: Rules) -> Bystander | None:
+        """Say which kind of bystander sent it, by rules that never change; asked once for each."""
+        if self._judged_by is not rules:
+            self._kind = bystander(rules, self.method, self.target, self.user_agent)
+            self._judged_by = rules
+        return self._kind
 
     def body(self, trailer_limit: int) -> BodyReader | None:
         if self.chunked:
@@ -128,18 +141,19 @@ class RequestReader:
     is remembered, and the same bytes give the same record. Where it leads is asked anew each time.
     """
 
-    __slots__ = ("_head", "_last", "_last_raw", "_parser")
+    __slots__ = ("_head", "_last_raw", "_parser", "last", "plain_raw")
 
     def __init__(self) -> None:
         self._parser: HttpRequestParser | None = None
         self._head = _NO_REQUEST
-        self._last = _NO_REQUEST
         self._last_raw = b""
+        self.last = _NO_REQUEST
+        self.plain_raw = b""  # of the last head, if it is plain: so these bytes are a whole request
 
     def read(self, raw: bytes) -> RequestHead:
         """Read one whole head, from its first byte to its empty line. Raises BadHead."""
         if raw == self._last_raw:
-            return self._last
+            return self.last
         words = raw[: raw.find(b"\r\n")].split(b" ")
         if len(words) != 3 or words[2] not in _VERSIONS:  # noqa: PLR2004  # method, target, version
             raise _bad_request_line(words)
@@ -161,7 +175,8 @@ class RequestReader:
             self._parser = None  # it waits for the body, which `framing` reads
         _settle(head)
         if len(raw) <= LONGEST_REMEMBERED:
-            self._last, self._last_raw = head, raw
+            self.last, self._last_raw = head, raw
+            self.plain_raw = raw if head.is_plain else b""
         return head
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -236,6 +251,10 @@ def _settle(head: RequestHead) -> None:
         _settle_target(head)
     if head.upgrade and (not head.minor or b"upgrade" not in head.connection_names or head.has_body()):
         head.upgrade = b""
+    head.name = host_name(head.host)
+    head.is_plain = head.minor > 0 and not (
+        head.close or head.has_body() or head.expects_continue or head.upgrade
+    )
 
 
 def _settle_target(head: RequestHead) -> None:

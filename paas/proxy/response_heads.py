@@ -28,6 +28,7 @@ class ResponseHead:
     connection_names: tuple[bytes, ...] = ()
     written = b""  # for the client, once `to_client` has made it
     written_for: tuple[bytes, bool] | None = None
+    plain = b""  # the same, where it is its own bytes, our Via, and neither chunked nor closing
 
     def __init__(self, status: int, reason: bytes, minor: int) -> None:
         self.status = status
@@ -104,20 +105,29 @@ class ResponseReader:
     As with requests, the last one is remembered, and the same bytes give the same record.
     """
 
-    __slots__ = ("_head", "_last", "_last_method", "_last_raw", "_parser", "_remembered")
+    __slots__ = (
+        "_head",
+        "_parser",
+        "_remembered",
+        "last",
+        "last_method",
+        "last_raw",
+        "plain_size",
+    )
 
     def __init__(self) -> None:
         self._parser: HttpResponseParser | None = None
         self._head = _NO_RESPONSE
-        self._last = _NO_RESPONSE
-        self._last_raw = self._last_method = b""
+        self.last = _NO_RESPONSE
+        self.last_raw = self.last_method = b""
+        self.plain_size = 0  # bytes of the last head with its whole body, if that is to be known
         self._remembered = False  # the head in hand, so that the parser has not seen it
 
     def read(self, raw: bytes, method: bytes) -> ResponseHead:
         """Read one whole head that answers a request with `method`. Raises BadHead."""
-        self._remembered = raw == self._last_raw and method == self._last_method
+        self._remembered = raw == self.last_raw and method == self.last_method
         if self._remembered:
-            return self._last
+            return self.last
         head = self._head = _status_line(raw)
         parser = self._parser
         if parser is None:
@@ -135,7 +145,8 @@ class ResponseReader:
         if head.chunked or method == b"HEAD" or head.length is None:
             self._parser = None  # it waits for a body that `framing` reads, or that never comes
         if len(raw) <= LONGEST_REMEMBERED:
-            self._last, self._last_raw, self._last_method = head, raw, method
+            self.last, self.last_raw, self.last_method = head, raw, method
+            self.plain_size = _plain_size(head, raw, method)
         return head
 
     def skip_body(self, body: bytes, length: int | None) -> None:
@@ -175,6 +186,17 @@ def to_client(head: ResponseHead, extra: bytes, *, chunked: bool) -> bytes:
         b"Transfer-Encoding: chunked\r\n" if chunked else b"",
     )
     return head.written
+
+
+def _plain_size(head: ResponseHead, raw: bytes, method: bytes) -> int:
+    """Measure head and body together, and write the plain head; 0 where more must be looked at."""
+    if head.status < OK or not head.connection_lasts() or head.chunked:
+        return 0
+    length = head.length if head.has_body(method) else 0
+    if length is None:
+        return 0
+    head.plain = to_client(head, b"", chunked=False)
+    return len(raw) + length
 
 
 def _status_line(raw: bytes) -> ResponseHead:

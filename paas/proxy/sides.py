@@ -45,6 +45,9 @@ class Asker(Protocol):
     def respond(self, head: ResponseHead, pieces: list[bytes], trailers: Trailers | None) -> None:
         """Take the head and the content so far; `trailers` are None while the response goes on."""
 
+    def respond_at_once(self, head: ResponseHead, content: bytes) -> None:
+        """Take a whole response whose head it may have seen before: `head.plain` is set."""
+
     def relay(self, pieces: list[bytes], trailers: Trailers | None) -> None: ...
     def switch(self, head: ResponseHead, connection: Connection, rest: bytes) -> None: ...
     def fail(self, reason: str, connection: Connection) -> None:
@@ -57,6 +60,7 @@ class Asker(Protocol):
 class Client(Protocol):
     """The side that asked."""
 
+    transport: asyncio.Transport
     forwarded: bytes  # our header lines that are the same for all its requests
 
     def write(self, pieces: list[bytes]) -> None: ...
