@@ -94,14 +94,24 @@ class Parts:
 def main(config: Config) -> int:
     """Run the agent until a signal; returns the exit code."""
     logging_setup.set_up(config.log_level)
+    refused: list[PaasError] = []
     try:
         with held(config.state_directory().absolute()) as state:
             uvloop.run(_run(config, state))
-    except PaasError as error:
+    except* PaasError as errors:
+        refused = _leaves(errors)
+    for error in refused:
         hint = f" ({error.hint})" if error.hint else ""
         logger.critical("%s%s", error.message, hint, extra={"event": "agent.refused"})
-        return 1
-    return 0
+    return 1 if refused else 0
+
+
+def _leaves(group: BaseExceptionGroup[PaasError]) -> list[PaasError]:
+    """Take errors out of the groups that the ends of task groups wrap them in."""
+    found = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
 
 
 async def _run(config: Config, state: StateDirectory) -> None:

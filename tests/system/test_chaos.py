@@ -150,6 +150,11 @@ async def test_after_chaos_everything_is_true(agent: Agent) -> None:
         for deployment_id in chaos.acknowledged[name]:
             await agent.until_activity(deployment_id, "asleep", "failed", "cancelled", "stopped")
     await agent.until(agent.tasks_running_now, lambda pids: pids == [])
+    for deployment_id in set().union(*chaos.acknowledged.values()):
+        await agent.until(
+            lambda key=deployment_id: agent.tasks(key, "starting", "running", "stopping"),  # type: ignore[misc]  # binds the loop's name
+            lambda live: live == [],
+        )
     agent.kill()
     _rows_are_true(agent.state, told)
 

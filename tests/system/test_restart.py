@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -192,3 +193,23 @@ async def test_the_database_is_private(agent: Agent) -> None:
     for name in ("paas.db", "paas.db-wal"):
         assert (agent.state / name).stat().st_mode & 0o077 == 0, name
     assert os.access(Path(agent.state), os.R_OK)
+
+
+async def test_a_port_in_use_is_said_in_a_sentence(agent: Agent) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        second = subprocess.run(
+            [
+                *(sys.executable, "-m", "paas", "serve", "--state", folder),
+                *("--api", agent.api_url.removeprefix("http://"), "--proxy", "127.0.0.1:0"),
+            ],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+    assert second.returncode == 1
+    assert "cannot listen" in second.stderr
+    assert "Traceback" not in second.stderr

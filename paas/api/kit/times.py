@@ -1,17 +1,22 @@
 """Moments as the API writes and reads them."""
 
+import math
 import re
 from datetime import UTC, datetime
 
 from paas.core.errors import Invalid
 
+FLOAT_ERROR_MILLIS = 0.001  # so that a whole millisecond is not taken for the one before
 _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def rfc3339(seconds: float) -> str:
-    """Write epoch seconds as RFC 3339 in UTC, with milliseconds and Z."""
-    whole, millis = divmod(round(seconds * 1000), 1000)
+    """Write epoch seconds as RFC 3339 in UTC, with milliseconds and Z.
+
+    Rounds down: what is asked for since the time that is shown must include what is shown.
+    """
+    whole, millis = divmod(math.floor(seconds * 1000 + FLOAT_ERROR_MILLIS), 1000)
     return f"{datetime.fromtimestamp(whole, tz=UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
 
 
