@@ -143,9 +143,13 @@ class Executor:
         now = world.clock.now()
         async with world.database.record() as tx:
             current = await apps.current_deployments(tx, deployment.app_id)
+            before = await deployments.get(tx, current.get(deployment.environment, deployment.id))
+            if before is not None and before.version > deployment.version:
+                raise Stale(
+                    f"cannot activate version {deployment.version}: version {before.version} was quicker"
+                )
             await transitions.move_deployment(tx, deployment, DeploymentState.ACTIVE, now=now)
             await apps.set_current(tx, deployment.app_id, deployment.environment, deployment.id)
-            before = await deployments.get(tx, current.get(deployment.environment, deployment.id))
             if before is not None and before.state is DeploymentState.ACTIVE and before.id != deployment.id:
                 await transitions.move_deployment(
                     tx,

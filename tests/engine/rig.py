@@ -1,0 +1,235 @@
+"""One life of an engine, from its opening to its death at whatever it awaits."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from paas.artifacts import ArtifactFiles
+from paas.core.errors import BadArchive
+from paas.core.ids import ArtifactId, DeploymentId, TaskId, new_artifact_id
+from paas.core.model import App, Artifact, Deployment, Event, Refusal, Spec, Task
+from paas.core.states import LIVE_TASK, DeploymentState, TaskState
+from paas.engine.commands import Commands, DeployRequest
+from paas.engine.reconciler import Pokes, Reconciler
+from paas.engine.world import EngineSettings, World
+from paas.router import Router, Upstream, Waiter
+from paas.store import artifacts, deployments, feed, tasks
+from paas.store.database import Database
+from tests.engine.fake_driver import FakeDriver, Machine
+from tests.engine.jumping_loop import LoopClock
+
+T = TypeVar("T")
+
+LIMIT_SECS = 10.0
+PAUSE_SECS = 0.002
+DRAIN = timedelta(seconds=30)
+IDLE_SECS = 300.0
+
+
+class FakeBuilder:
+    """Finds a command in every artifact but those called broken."""
+
+    async def build(self, artifact: Artifact) -> tuple[str, ...]:
+        if artifact.name == "broken":
+            raise BadArchive("cannot unpack it: it is broken")
+        return ("run",)
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """One request, as the proxy would make it."""
+
+    router: Router
+    host: str
+    upstream: Upstream | None = None
+    refusal: Refusal | None = None
+    waiter: Waiter | None = None
+    answers: int = 0
+    left: bool = False
+
+    def ask(self) -> "Request":
+        entry = self.router.resolve(self.host)
+        if entry is None:
+            self._answer(Refusal(reason="nobody has that host", until=None))
+            return self
+        upstream = self.router.take(entry)
+        if upstream is not None:
+            self._answer(upstream)
+        elif entry.refusal is not None:
+            self._answer(entry.refusal)
+        else:
+            self.waiter = self.router.wait(entry, self._answer)
+        return self
+
+    @property
+    def waits(self) -> bool:
+        return not self.answers and not self.left
+
+    @property
+    def task_id(self) -> TaskId | None:
+        return self.upstream.task_id if self.upstream else None
+
+    def give_back(self) -> None:
+        """End the request, or leave if it waits."""
+        if self.waits and self.waiter is not None:
+            self.waiter.cancel()
+            self.left = True
+        elif self.upstream is not None and not self.left:
+            self.left = True
+            self.router.give_back(self.upstream)
+
+    def _answer(self, answer: Upstream | Refusal) -> None:
+        assert not self.left, "resumed after it had left"
+        self.answers += 1
+        assert self.answers == 1, "resumed twice"
+        if isinstance(answer, Upstream):
+            self.upstream = answer
+        else:
+            self.refusal = answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """What a test asks of, and sees of, an engine that runs."""
+
+    world: World
+    database: Database
+    router: Router
+    machine: Machine
+    commands: Commands
+    pokes: Pokes
+    opened: asyncio.Event
+
+    async def app(self, name: str = "hello") -> App:
+        return await self.commands.apps.create(name=name, namespace="default")
+
+    async def artifact(self, name: str = "fine") -> ArtifactId:
+        artifact_id = new_artifact_id()
+        async with self.database.transaction() as tx:
+            await artifacts.insert(
+                tx,
+                Artifact(
+                    id=artifact_id,
+                    name=name,
+                    content_type="",
+                    size_bytes=1,
+                    sha256=name,
+                    created_at=1.0,
+                    uploaded_at=1.0,
+                ),
+            )
+        return artifact_id
+
+    async def deploy(
+        self, app: App, program: str = "good", *, environment: str = "production", spec: Spec | None = None
+    ) -> Deployment:
+        """Ask for a deployment of a program of the machine; its artifact is made if the spec names none."""
+        spec = spec or Spec()
+        spec = replace(spec, env={"PROGRAM": program}, artifact_id=spec.artifact_id or await self.artifact())
+        return await self.commands.deployments.deploy(
+            DeployRequest(app_id=app.id, environment=environment, spec=spec)
+        )
+
+    async def served(self, name: str = "hello", spec: Spec | None = None) -> Deployment:
+        """Deploy a good program as a new app and wait until it is active."""
+        deployment = await self.deploy(await self.app(name), spec=spec)
+        return await self.until_state(deployment, DeploymentState.ACTIVE)
+
+    async def asleep(self, name: str = "hello", spec: Spec | None = None) -> Deployment:
+        """Deploy a good program and put it to sleep."""
+        deployment = await self.served(name, spec)
+        await self.commands.deployments.sleep(deployment.id)
+        await self.until_tasks(deployment, TaskState.PENDING)
+        return deployment
+
+    def ask(self, name: str = "hello") -> Request:
+        return Request(self.router, f"{name}-default.localhost").ask()
+
+    async def deployment(self, deployment_id: DeploymentId) -> Deployment:
+        found = await deployments.get(self.database.reader, deployment_id)
+        assert found is not None
+        return found
+
+    async def task(self, task_id: TaskId) -> Task:
+        found = await tasks.get(self.database.reader, task_id)
+        assert found is not None
+        return found
+
+    async def tasks(self, deployment: Deployment, *states: TaskState) -> list[Task]:
+        """List a deployment's tasks in these states, by default all, newest first."""
+        found = await tasks.of_deployment(self.database.reader, deployment.id)
+        return [task for task in found if not states or task.state in states]
+
+    async def events(self) -> list[Event]:
+        return await feed.read(
+            self.database.reader, 0, app_id=None, deployment_id=None, limit=10**6, newest_first=False
+        )
+
+    async def until_state(self, deployment: Deployment, state: DeploymentState) -> Deployment:
+        return await until_found(lambda: self.deployment(deployment.id), lambda found: found.state is state)
+
+    async def until_task(self, task_id: TaskId, state: TaskState) -> Task:
+        return await until_found(lambda: self.task(task_id), lambda found: found.state is state)
+
+    async def until_tasks(self, deployment: Deployment, *states: TaskState) -> list[Task]:
+        """Wait until the live tasks of a deployment are in exactly these states."""
+        return await until_found(
+            lambda: self.tasks(deployment, *LIVE_TASK),
+            lambda found: sorted(task.state for task in found) == sorted(states),
+        )
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for a condition. The limit is in the loop's time: do not jump meanwhile."""
+    async with asyncio.timeout(LIMIT_SECS):
+        while not condition():  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(PAUSE_SECS)
+
+
+async def until_found(read: Callable[[], Awaitable[T]], accepts: Callable[[T], bool]) -> T:
+    """Read until what is read is accepted, likewise."""
+    async with asyncio.timeout(LIMIT_SECS):
+        while not accepts(found := await read()):  # noqa: ASYNC110 - likewise
+            await asyncio.sleep(PAUSE_SECS)
+    return found
+
+
+@contextlib.asynccontextmanager
+async def running(
+    folder: Path, machine: Machine, *, wait: bool = True, resync: timedelta = timedelta(hours=1)
+) -> AsyncIterator[Engine]:
+    """Run an engine over the state in a folder and what runs on a machine; leaving it is its death."""
+    clock, pokes = LoopClock(), Pokes()
+    router = Router(clock, pokes.poke)
+    files = ArtifactFiles(folder / "artifacts", 2**20)
+    async with Database.open(folder / "paas.db") as database, FakeDriver(machine) as driver:
+        world = World(
+            database=database,
+            router=router,
+            driver=driver,
+            builder=FakeBuilder(),
+            clock=clock,
+            settings=EngineSettings(domain="localhost", drain=DRAIN, resync=resync),
+            task_started=lambda _: None,
+            task_ended=lambda _: None,
+            poke=pokes.poke,
+        )
+        engine = Engine(
+            world=world,
+            database=database,
+            router=router,
+            machine=machine,
+            commands=Commands.over(database, files, clock, pokes.poke),
+            pokes=pokes,
+            opened=asyncio.Event(),
+        )
+        async with asyncio.TaskGroup() as group:
+            life = group.create_task(Reconciler(world, pokes).run(engine.opened), name="reconciler")
+            if wait:
+                await engine.opened.wait()
+            yield engine
+            life.cancel()

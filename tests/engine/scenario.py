@@ -1,0 +1,339 @@
+"""A history of wishes, traffic, mishaps and deaths, played to an engine; then everything must be true."""
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+from paas.core.errors import PaasError
+from paas.core.hosts import serving_deployment
+from paas.core.ids import AppId, ArtifactId, DeploymentId, TaskId
+from paas.core.model import App, Deployment, Spec
+from paas.core.states import (
+    DEPLOYMENT_MOVES,
+    LIVE_TASK,
+    SERVING_DEPLOYMENT,
+    TASK_MOVES,
+    UNSETTLED_DEPLOYMENT,
+    DeploymentState,
+    TaskState,
+)
+from paas.store import apps, tasks
+from tests.engine.fake_driver import Machine, Program
+from tests.engine.jumping_loop import jump
+from tests.engine.rig import Engine, Request, running
+
+APPS = 3
+PROGRAMS: Mapping[str, Program] = {
+    "good": Program(),
+    "bad": Program(exits=3),
+    "slow": Program(listens=False),
+    "hanging": Program(hangs=True),
+    "stubborn": Program(stubborn=True),
+    "refused": Program(refused="the machine does not want it"),
+}
+# By kind of event: which may follow which, and which may come first.
+MOVES: Mapping[str, set[str]] = {
+    "": {"task.pending", "deployment.queued"},
+    **{f"task.{old}": {f"task.{new}" for new in allowed} for old, allowed in TASK_MOVES.items()},
+    **{
+        f"deployment.{old}": {f"deployment.{new}" for new in allowed}
+        for old, allowed in DEPLOYMENT_MOVES.items()
+    },
+}
+CAN_SERVE = ("good", "slow", "hanging", "stubborn")
+PROGRAM_NAMES = ("good", "good", "good", "bad", "slow", "hanging", "stubborn", "refused")
+ENVIRONMENTS = ("production", "development")
+JUMPS = (0.5, 2.0, 11.0, 31.0, 70.0, 301.0)
+IDLE_SECS = 60.0
+LEAP_SECS = 20.0
+SETTLED_WITHIN_SECS = 30.0
+PLENTY = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that happens; `which` and `how` choose among what is there, `turns` what it does next to."""
+
+    verb: str
+    which: int
+    how: int
+    turns: int
+
+
+class Scenario:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._machine = Machine()
+        self._machine.programs = {name: replace(program) for name, program in PROGRAMS.items()}
+        self._apps: list[App] = []
+        self._artifacts: dict[AppId, ArtifactId] = {}
+        self._deployed: list[Deployment] = []
+        self._peak: dict[DeploymentId, int] = {}
+        self._requests: list[Request] = []
+        self._engine: Engine
+
+    async def play(self, history: Iterable[Step]) -> None:
+        lives: list[list[Step]] = [[]]
+        for step in history:
+            lives[-1].append(step)
+            if step.verb == "die":
+                lives.append([])
+        with contextlib.closing(self._machine):
+            for life in lives:
+                opens = len(life) != 1 or life[0].verb != "die"
+                async with running(self._folder, self._machine, wait=opens) as self._engine:
+                    self._requests = []
+                    for step in life:
+                        await self._do(step)
+                    if life is lives[-1]:
+                        await self._settle()
+
+    async def _do(self, step: Step) -> None:
+        verb: Callable[[Step], Awaitable[None]] = getattr(self, f"_{step.verb}")
+        with contextlib.suppress(PaasError):  # it may not be possible now
+            await verb(step)
+        for _ in range(step.turns):
+            await asyncio.sleep(0)
+        if self._engine.opened.is_set():
+            await self._check_what_is_always_true()
+
+    # What may happen
+
+    async def _deploy(self, step: Step) -> None:
+        if len(self._apps) <= step.which % APPS:
+            artifact_id = await self._engine.artifact("broken" if step.how == 7 else "fine")
+            self._apps.append(await self._engine.app(f"app{len(self._artifacts)}"))
+            self._artifacts[self._apps[-1].id] = artifact_id
+        app = self._apps[step.which % len(self._apps)]
+        spec = Spec(
+            artifact_id=self._artifacts[app.id],
+            replicas=(1, 1, 2, 1, 0)[(step.which + step.how) % 5],
+            cold_start_enabled=step.how != 6,
+            idle_timeout_secs=IDLE_SECS,
+            start_timeout_secs=600,
+        )
+        deployment = await self._engine.deploy(
+            app,
+            PROGRAM_NAMES[step.how],
+            environment=ENVIRONMENTS[step.which // APPS % 2],
+            spec=spec,
+        )
+        self._deployed.append(deployment)
+        self._peak[deployment.id] = max(1, spec.replicas)
+
+    async def _ask(self, step: Step) -> None:
+        """Request the host of an app, or the preview of a deployment."""
+        if step.how % 3 and self._apps:
+            host = self._apps[step.which % len(self._apps)].subdomain
+        elif self._deployed:
+            host = self._preview(self._deployed[-1 - step.which % len(self._deployed)])
+        else:
+            return
+        self._requests.append(Request(self._engine.router, f"{host}.localhost").ask())
+
+    async def _give_back(self, step: Step) -> None:
+        if self._requests:
+            self._requests.pop(step.which % len(self._requests)).give_back()
+
+    async def _sleep(self, step: Step) -> None:
+        await self._engine.commands.deployments.sleep(self._some(step.which))
+
+    async def _wake(self, step: Step) -> None:
+        await self._engine.commands.deployments.wake(self._some(step.which))
+
+    async def _scale(self, step: Step) -> None:
+        key, replicas = self._some(step.which), step.how % 4
+        self._peak[key] = max(self._peak[key], replicas)
+        await self._engine.commands.deployments.change(key, lambda spec: replace(spec, replicas=replicas))
+
+    async def _reprogram(self, step: Step) -> None:
+        env = {"PROGRAM": PROGRAM_NAMES[step.how]}
+        await self._engine.commands.deployments.change(
+            self._some(step.which), lambda spec: replace(spec, env=env)
+        )
+
+    async def _restart(self, step: Step) -> None:
+        deployment = await self._engine.commands.deployments.restart(self._some(step.which))
+        if deployment.id not in self._peak:
+            self._deployed.append(deployment)
+            self._peak[deployment.id] = max(1, deployment.spec.replicas)
+
+    async def _cancel(self, step: Step) -> None:
+        await self._engine.commands.deployments.cancel(self._some(step.which))
+
+    async def _delete_app(self, _: Step) -> None:
+        if len(self._apps) > 1:  # one stays, so that something is served
+            await self._engine.commands.apps.delete(self._apps[1].id)
+            del self._apps[1]
+
+    async def _stop_task(self, step: Step) -> None:
+        live = sorted(await tasks.live_ids(self._engine.database.reader))
+        if live:
+            await self._engine.commands.tasks.stop(live[step.which % len(live)])
+
+    async def _crash(self, step: Step) -> None:
+        up = list(self._machine.up())
+        if up:
+            self._machine.loses_hints = step.how == 0
+            self._machine.end(up[step.which % len(up)], step.how)
+            self._machine.loses_hints = False
+
+    async def _release(self, _: Step) -> None:
+        """Let what hangs start, and what is up listen."""
+        self._machine.let_start()
+        self._machine.programs["hanging"].hangs = True
+        for task_id in self._machine.up():
+            self._machine.listen(task_id)
+
+    async def _pass_time(self, step: Step) -> None:
+        jump(JUMPS[step.how % len(JUMPS)])
+
+    async def _breathe(self, step: Step) -> None:
+        await asyncio.sleep(0.002 * step.how)
+
+    async def _fill_disk(self, _: Step) -> None:
+        await self._engine.database._writing.execute_fetchall("PRAGMA max_page_count = 1")
+
+    async def _free_disk(self, _: Step) -> None:
+        await self._engine.database._writing.execute_fetchall(f"PRAGMA max_page_count = {PLENTY}")
+
+    async def _die(self, _: Step) -> None:
+        """Leave the engine after this step's turns; the next one finds what it left."""
+
+    # What must be true
+
+    async def _check_what_is_always_true(self) -> None:
+        router, reader = self._engine.router, self._engine.database.reader
+        published = {deployment.id: set(router.published(deployment.id)) for deployment in self._deployed}
+        doubled = await reader.all(
+            "SELECT app_id, environment FROM deployments WHERE state = 'active'"
+            " GROUP BY app_id, environment HAVING count(*) > 1"
+        )
+        assert doubled == [], "two are active in one environment"
+        for key, ids in published.items():
+            if len(ids) > self._peak[key]:
+                known = [await self._engine.task(task_id) for task_id in ids]
+                revisions = Counter(task.revision for task in known if not task.stop_requested)
+                assert max(revisions.values(), default=0) <= self._peak[key], "more tasks than wanted"
+
+    async def _settle(self) -> None:
+        await self._engine.database._writing.execute_fetchall(f"PRAGMA max_page_count = {PLENTY}")
+        for program in self._machine.programs.values():
+            program.listens = True
+        await self._until_true(self._unanswered)
+        await self._check_history()
+        for app in self._apps:
+            await self._check_that_it_serves(app)
+        await self._until_true(self._awake)
+
+    async def _until_true(self, problems: Callable[[], Awaitable[list[str]]]) -> None:
+        """Let time pass, in leaps that a start in hand survives, until there is no problem left."""
+        end = time.monotonic() + SETTLED_WITHIN_SECS
+        while found := await problems():
+            assert time.monotonic() < end, found
+            self._machine.let_start()
+            for task_id in self._machine.up():
+                self._machine.listen(task_id)
+            for request in self._requests:
+                if request.upstream is not None:
+                    request.give_back()
+            await asyncio.sleep(0.003)
+            jump(LEAP_SECS)
+
+    async def _unanswered(self) -> list[str]:
+        waiting = [f"a request to {request.host} waits" for request in self._requests if request.waits]
+        states = {deployment.id: await self._state(deployment.id) for deployment in self._deployed}
+        unsettled = [f"{key} is {state}" for key, state in states.items() if state in UNSETTLED_DEPLOYMENT]
+        return waiting + unsettled
+
+    async def _check_that_it_serves(self, app: App) -> None:
+        """Request the app's host until its current deployment answers, if that can."""
+        current = await apps.current_deployments(self._engine.database.reader, app.id)
+        key = serving_deployment(current)
+        deployment = None if key is None else await self._engine.deployment(key)
+        if deployment is None or deployment.state is not DeploymentState.ACTIVE:
+            return
+        spec = deployment.spec
+        if spec.env["PROGRAM"] not in CAN_SERVE or not (spec.replicas or spec.cold_start_enabled):
+            return
+        served: list[TaskId] = []
+
+        async def not_served() -> list[str]:
+            if not self._requests or not self._requests[-1].waits:
+                self._requests.append(Request(self._engine.router, f"{app.subdomain}.localhost").ask())
+            served.extend(request.task_id for request in self._requests[-2:] if request.task_id)
+            return [] if served else [f"{app.name} is not served: {self._requests[-1]}"]
+
+        for request in self._requests:
+            request.give_back()
+        self._requests = []
+        await self._until_true(not_served)
+        assert (await self._engine.task(served[0])).deployment_id == deployment.id
+
+    async def _awake(self) -> list[str]:
+        """Name what is not at rest. In the end only what may not sleep runs, and rows say what is."""
+        for request in self._requests:
+            request.give_back()
+        router, reader = self._engine.router, self._engine.database.reader
+        up = set(self._machine.up())
+        rows = {
+            TaskId(row["id"]): (TaskState(row["state"]), DeploymentId(row["deployment_id"]))
+            for row in await reader.all("SELECT id, state, deployment_id FROM tasks")
+        }
+        found = [f"{key} has no row" for key in up if key not in rows]
+        for key, (state, deployment_id) in rows.items():
+            deployment = await self._engine.deployment(deployment_id)
+            never_sleeps = (
+                deployment.state is DeploymentState.ACTIVE and not deployment.spec.cold_start_enabled
+            )
+            allowed = {TaskState.PENDING, TaskState.RUNNING} if never_sleeps else {TaskState.PENDING}
+            if state in LIVE_TASK and not (deployment.state in SERVING_DEPLOYMENT and state in allowed):
+                found.append(f"{key} is {state}, of a deployment that is {deployment.state}")
+            if (key in up) != (state is TaskState.RUNNING):
+                found.append(f"{key} is {state}, and {'up' if key in up else 'not up'}")
+        for deployment in self._deployed:
+            demand = router.demand(deployment.id)
+            if demand.waiting or demand.in_flight:
+                found.append(f"{deployment.id} has {demand}")
+        return found
+
+    async def _check_history(self) -> None:
+        """Every state moved as its table allows, and the newest that was ever active is current."""
+        paths: dict[str, list[str]] = {}
+        active: list[DeploymentId] = []
+        for event in await self._engine.events():
+            if event.kind in MOVES and event.task_id is not None:
+                paths.setdefault(event.task_id, [""]).append(event.kind)
+            elif event.kind in MOVES and event.deployment_id is not None:
+                paths.setdefault(event.deployment_id, [""]).append(event.kind)
+                if event.kind == "deployment.active":
+                    active.append(event.deployment_id)
+        for key, path in paths.items():
+            assert all(new in MOVES[old] for old, new in pairwise(path)), (key, path)
+        for app in self._apps:
+            current = await apps.current_deployments(self._engine.database.reader, app.id)
+            of_app = [await self._engine.deployment(key) for key in active]
+            for environment in {d.environment for d in of_app if d.app_id == app.id}:
+                newest = max(
+                    (d for d in of_app if (d.app_id, d.environment) == (app.id, environment)),
+                    key=lambda deployment: deployment.version,
+                )
+                assert current[environment] == newest.id, f"{app.name}: an older version took over"
+
+    def _some(self, which: int) -> DeploymentId:
+        """Choose a deployment, the newest first. Raises PaasError if there is none."""
+        if not self._deployed:
+            raise PaasError("nothing was deployed yet")
+        return self._deployed[-1 - which % len(self._deployed)].id
+
+    def _preview(self, deployment: Deployment) -> str:
+        app = next((app for app in self._apps if app.id == deployment.app_id), None)
+        return f"{app.name if app else 'gone'}-{deployment.sha}-{deployment.environment}"
+
+    async def _state(self, key: DeploymentId) -> DeploymentState:
+        return (await self._engine.deployment(key)).state
