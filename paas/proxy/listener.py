@@ -10,8 +10,8 @@ from paas.core.ports import Clock
 from paas.proxy import pages
 from paas.proxy.downstream import Downstream
 from paas.proxy.limits import ProxyLimits
+from paas.proxy.pool import Pool
 from paas.proxy.shared import Shared, WaitingRoom
-from paas.proxy.upstream import Pool
 from paas.router import Router
 
 _SLICE = 500  # connections looked at in one turn of the loop, to stay below a millisecond

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 from paas.core.ports import Clock
 from paas.proxy.limits import ProxyLimits
+from paas.proxy.pool import Pool
 from paas.proxy.tunnel import Tunnel
-from paas.proxy.upstream import Pool
 from paas.router import Entry, Router
 
 

@@ -1,17 +1,27 @@
-"""The app's side: connections to ready tasks, kept for the next request, never shared between tasks."""
+"""The app's side: one connection to a ready task, and the responses that come on it."""
 
 import asyncio
-from typing import cast
+from typing import Protocol, cast
 
 from paas.proxy.fields import BadHead
 from paas.proxy.framing import BadFraming, BodyReader, CloseDelimitedBody
 from paas.proxy.limits import ProxyLimits
-from paas.proxy.opening import Opening
 from paas.proxy.response_heads import OK, SWITCHING, ResponseHead, ResponseReader
 from paas.proxy.sides import Asker
 from paas.router import Upstream
 
 _COPIED_BYTES = 16 * 1024  # below it, joining head and content costs less than writing two pieces
+
+
+class Keeper(Protocol):
+    """Where a connection goes between two requests."""
+
+    limits: ProxyLimits
+
+    def put(self, connection: "UpstreamConnection") -> None: ...
+    def forget(self, connection: "UpstreamConnection") -> None: ...
+    def answered(self, upstream: Upstream) -> None:
+        """Learn that a new connection was heard from, or is lost."""
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -34,7 +44,7 @@ class UpstreamConnection(asyncio.Protocol):
         "upstream",
     )
 
-    def __init__(self, pool: "Pool", upstream: Upstream) -> None:
+    def __init__(self, pool: Keeper, upstream: Upstream) -> None:
         self._pool = pool
         self.upstream = upstream
         self.transport: asyncio.Transport
@@ -211,109 +221,3 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport.abort()
         if asker is not None:
             asker.fail(reason, self)
-
-
-class Pool:
-    """Idle connections by task: a port may belong to another task tomorrow, so never by address."""
-
-    def __init__(self, limits: ProxyLimits, tasks: asyncio.TaskGroup) -> None:
-        self.limits = limits
-        self.now = 0.0  # monotonic seconds, as coarse as the sweep that sets it
-        self._tasks = tasks
-        self._connecting: set[asyncio.Task[None]] = set()
-        self._idle: dict[Upstream, list[UpstreamConnection]] = {}
-        self._openings: dict[Upstream, Opening] = {}
-        self._closed = False
-
-    def take(self, upstream: Upstream) -> UpstreamConnection | None:
-        """Take the connection used last: the others may age and close."""
-        idle = self._idle.get(upstream)
-        while idle:
-            connection = idle.pop()
-            if not connection.transport.is_closing():
-                connection.reused = True
-                return connection
-        return None
-
-    def put(self, connection: UpstreamConnection) -> None:
-        """Keep a connection for the next request, or close it when its task takes none."""
-        upstream = connection.upstream
-        idle = self._idle.get(upstream)
-        if idle is None:
-            if upstream.withdrawn or self._closed:
-                connection.transport.close()
-                return
-            idle = self._idle[upstream] = []
-        if len(idle) >= self.limits.upstream_idle_connections:
-            connection.transport.close()
-            return
-        connection.idle_since = self.now
-        idle.append(connection)
-
-    def connect(self, upstream: Upstream, asker: Asker) -> None:
-        """Open a connection, when it is its turn; `asker` is told in a later turn of the loop."""
-        opening = self._openings.get(upstream)
-        if opening is None:
-            opening = self._openings[upstream] = Opening()
-        opening.enter(lambda: self._begin_to_connect(upstream, asker))
-
-    def answered(self, upstream: Upstream) -> None:
-        """Let the next one in, now that a new connection was heard from or is lost."""
-        opening = self._openings.get(upstream)
-        if opening is not None:
-            opening.answered()
-            if opening.is_idle():
-                del self._openings[upstream]
-
-    def forget(self, connection: UpstreamConnection) -> None:
-        idle = self._idle.get(connection.upstream)
-        if idle is not None and connection in idle:
-            idle.remove(connection)
-
-    def discard(self, upstream: Upstream) -> None:
-        """Close what is idle to a task that takes no more requests."""
-        for connection in self._idle.pop(upstream, ()):
-            connection.transport.close()
-
-    def is_empty(self) -> bool:
-        return not any(self._idle.values())
-
-    def sweep(self, now: float) -> None:
-        """Close connections before the app would, which would lose a request sent at that moment."""
-        self.now = now
-        for upstream, idle in list(self._idle.items()):
-            old = now - self.limits.upstream_idle_secs
-            for connection in [each for each in idle if each.idle_since < old]:
-                idle.remove(connection)
-                connection.transport.close()
-            if not idle:
-                del self._idle[upstream]
-
-    def close(self) -> None:
-        self._closed = True
-        for opening in self._openings.values():
-            opening.close()
-        for task in self._connecting:
-            task.cancel()
-        for upstream in list(self._idle):
-            self.discard(upstream)
-
-    def _begin_to_connect(self, upstream: Upstream, asker: Asker) -> None:
-        task = self._tasks.create_task(self._connect(upstream, asker), name="proxy.connect")
-        self._connecting.add(task)
-        task.add_done_callback(self._connecting.discard)
-
-    async def _connect(self, upstream: Upstream, asker: Asker) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self.limits.connect_secs):
-                _, connection = await loop.create_connection(
-                    lambda: UpstreamConnection(self, upstream), upstream.host, upstream.port
-                )
-        except (OSError, TimeoutError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else "timed out"
-            self.answered(upstream)
-            # Told by the loop, so that a fault in the answer ends one request and not this group.
-            loop.call_soon(asker.connect_failed, f"cannot connect to the app: {reason}")
-        else:
-            loop.call_soon(asker.connected, connection)
