@@ -12,6 +12,7 @@ from paas.proxy.framing import (
 )
 
 LONGEST_REMEMBERED = 2048  # bytes of a head that an idle connection may hold
+LONGEST_JOINED = 16 * 1024  # bytes of content that cost less to join with their head than to write apart
 CONTINUE, SWITCHING, OK, NO_CONTENT, NOT_MODIFIED = 100, 101, 200, 204, 304
 
 
@@ -193,7 +194,7 @@ def _plain_size(head: ResponseHead, raw: bytes, method: bytes) -> int:
     if head.status < OK or not head.connection_lasts() or head.chunked:
         return 0
     length = head.length if head.has_body(method) else 0
-    if length is None:
+    if length is None or length > LONGEST_JOINED:
         return 0
     head.plain = to_client(head, b"", chunked=False)
     return len(raw) + length

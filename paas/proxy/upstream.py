@@ -10,9 +10,6 @@ from paas.proxy.response_heads import OK, SWITCHING, ResponseHead, ResponseReade
 from paas.proxy.sides import Asker
 from paas.router import Upstream
 
-_COPIED_BYTES = 16 * 1024  # below it, joining head and content costs less than writing two pieces
-
-
 class Keeper(Protocol):
     """Where a connection goes between two requests."""
 
@@ -83,14 +80,10 @@ class UpstreamConnection(asyncio.Protocol):
             and self.request_sent
             and asker.method == reader.last_method
             and data.startswith(reader.last_raw)
-            and len(data) < _COPIED_BYTES
         ):
-            # A whole response with the last one's head: what `_read_head` and `_begin` would do, since
-            # that head ends at its first empty line, and only its bytes and the method decide its meaning.
-            self._asker = None
-            self.resume()
-            self._pool.put(self)
-            asker.respond_at_once(reader.last, data[len(reader.last_raw) :])
+            # A whole response with the last one's head: what `_read_head` would find out, since that
+            # head ends at its first empty line, and only its bytes and the method decide its meaning.
+            self._end_at_once(asker, reader.last, data[len(reader.last_raw) :])
             return
         if self._unanswered:
             self._note_answer()
@@ -182,14 +175,28 @@ class UpstreamConnection(asyncio.Protocol):
                 return
             asker.inform(head)
 
+    def _end_at_once(self, asker: Asker, head: ResponseHead, content: bytes) -> None:
+        """Do what `_begin` and `_release` do for a plain head that came with exactly its body."""
+        self._asker = None
+        if self._paused:
+            self.resume()
+        self._pool.put(self)
+        asker.respond_at_once(head, content)
+
     def _begin(self, asker: Asker, head: ResponseHead, data: bytes) -> None:
+        reader = self._reader
+        if self.request_sent and head is reader.last and len(reader.last_raw) + len(data) == reader.plain_size:
+            if data:
+                reader.skip_body(data, head.length)
+            self._end_at_once(asker, head, data)
+            return
         self._lasts = head.connection_lasts()
         if not head.has_body(asker.method):
             self._release(lasts=not data)
             asker.respond(head, [], ())
             return
         body = head.body(self._pool.limits.head_bytes)
-        self._reader.skip_body(data, head.length)
+        reader.skip_body(data, head.length)
         pieces, rest = body.feed(data)
         if rest is None:
             self._body = body
