@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 
 from paas.core.ids import TaskId
 from paas.core.model import Instance
@@ -19,7 +20,8 @@ from paas.drivers.runs import Runs
 logger = logging.getLogger(__name__)
 
 LAST_LINE_S = 2.0  # for a launcher whose program was killed, to write the exit code
-YOUNG_S = 0.05  # a launcher that is just making its program would swallow the signal for both
+YOUNG_S = 2.0  # until then a launcher may still be making its program, and swallow the signal for both
+LOOK_EVERY_S = 0.005
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -44,7 +46,7 @@ class Ender:
 
     async def end(self, running: Running, grace: timedelta) -> bool:
         """Ask a running task to end, and make it when `grace` is over; say whether that was needed."""
-        await _ends_within(running, running.started_at + YOUNG_S - time.monotonic())
+        await self._until_it_hears(running)
         for number in (signal.SIGTERM, signal.SIGCONT):  # a stopped process would never see the first
             _signal_group(running, number)
         if await _ends_within(running, grace.total_seconds()):
@@ -73,6 +75,14 @@ class Ender:
             return self._runs.note_killed(task_id)
         return record.exit_code
 
+    async def _until_it_hears(self, running: Running) -> None:
+        """Wait until a young task's program has signals of its own: its launcher only notes them."""
+        members = self.members_of(running)
+        while time.monotonic() < running.started_at + YOUNG_S and not running.ended.is_set():
+            if await asyncio.to_thread(_hears, running.launcher, members):
+                return
+            await _ends_within(running, LOOK_EVERY_S)
+
     def members_of(self, running: Running) -> Callable[[], list[int]]:
         """Give what lists the processes of a task; listing them blocks."""
         cgroups = self._cgroups
@@ -82,6 +92,30 @@ class Ender:
             *leftovers.find_by_group(running.launcher),
             *leftovers.find_by_environment(running.task_id),
         ]
+
+
+def _hears(launcher: int, members: Callable[[], list[int]]) -> bool:
+    """Say whether a task has a process that is more than a copy of its launcher. Blocks."""
+    program = _program(launcher)
+    return any(
+        pid != launcher and not (_program(pid) == program and _catches_the_end(pid)) for pid in members()
+    )
+
+
+def _program(pid: int) -> str:
+    try:
+        return str(Path(f"/proc/{pid}/exe").readlink())
+    except OSError:
+        return ""
+
+
+def _catches_the_end(pid: int) -> bool:
+    """Say whether a process has a handler for SIGTERM, as the launcher's copy has at first."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("SigCgt:"):
+                return bool(int(line.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+    return False
 
 
 def _signal_group(running: Running, number: signal.Signals) -> None:

@@ -172,7 +172,8 @@ async def test_a_hundred_tasks_at_once_cost_no_descriptor_when_gone(rig: NativeR
 
         await run_to_the_end(driver, rig, 100)
 
-        assert descriptors() <= before + 1  # one more launcher may be parked
+        # One more launcher may be parked, with its pipe and its pidfd, or be about to.
+        await until(lambda: descriptors() <= before + 2)
     assert list((rig.root / "runs" / ".parked").iterdir()) == []
 
 
