@@ -13,6 +13,7 @@ NLMSG_ERROR = 2
 NLM_F_REQUEST = 1
 ANSWER_BYTES = 4096
 ALL_STATES = 0xFFFFFFFF
+INET_DIAG_CGROUP_ID = 21
 NO_COOKIE = b"\xff" * 8
 NOBODY = ("0.0.0.0", 0)  # noqa: S104 - the far end of a socket that listens
 
@@ -20,6 +21,8 @@ _HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port id
 _REQUEST = struct.Struct("=BBBxI")  # family, protocol, extensions, states
 _SOCKET = struct.Struct("!HH16s16s")  # ports and addresses, in network order
 _ANSWER = struct.Struct("=4x48x12xII")  # uid and inode of struct inet_diag_msg
+_ATTRIBUTE = struct.Struct("=HH")  # length, type
+_VALUE = struct.Struct("=Q")
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -30,6 +33,7 @@ Endpoint = tuple[str, int]  # address and port
 class TcpSocket:
     uid: int
     inode: int  # 0: no process has it open any more
+    cgroup_id: int | None  # inode of the control group it was made in; None before Linux 5.9
 
 
 def find(local: Endpoint, remote: Endpoint = NOBODY) -> TcpSocket | None:
@@ -53,7 +57,18 @@ def find(local: Endpoint, remote: Endpoint = NOBODY) -> TcpSocket | None:
             return None
         raise OSError(error, os.strerror(error))
     uid, inode = _ANSWER.unpack_from(answer, _HEADER.size)
-    return TcpSocket(uid, inode)
+    return TcpSocket(uid, inode, _attribute(answer, INET_DIAG_CGROUP_ID))
+
+
+def _attribute(answer: bytes, wanted: int) -> int | None:
+    """Read one 64-bit attribute behind struct inet_diag_msg."""
+    position = _HEADER.size + _ANSWER.size
+    while position + _ATTRIBUTE.size <= len(answer):
+        length, kind = _ATTRIBUTE.unpack_from(answer, position)
+        if kind == wanted and length == _ATTRIBUTE.size + _VALUE.size:
+            return int(_VALUE.unpack_from(answer, position + _ATTRIBUTE.size)[0])
+        position += max(length + 3 & ~3, _ATTRIBUTE.size)
+    return None
 
 
 def address(text: str) -> Address:

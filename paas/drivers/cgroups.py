@@ -57,6 +57,13 @@ class Cgroups:
                 return []
             raise
 
+    def id_of(self, name: str) -> int | None:
+        """Give the number by which the kernel knows a group; None if it is gone."""
+        try:
+            return (self.base / name).stat().st_ino
+        except OSError:
+            return None
+
     def kill(self, name: str) -> None:
         """Send SIGKILL to every process of a group at once, forks in progress included."""
         try:

@@ -161,8 +161,8 @@ class ProcessDriver:
             return False
         members = self._ender.members_of(running)
         if self._cgroups is not None:
-            return is_held_by(address, members())  # quicker than a thread would be
-        return await asyncio.to_thread(lambda: is_held_by(address, members()))
+            return is_held_by(address, members, self._cgroups.id_of(running.group))
+        return await asyncio.to_thread(is_held_by, address, members, None)
 
     async def forget(self, task_id: TaskId) -> None:
         """Delete the run's folder; whatever still runs of it is killed."""
