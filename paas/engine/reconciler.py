@@ -10,6 +10,7 @@ from paas.core.plan import Snapshot, StartTask, plan
 from paas.core.states import TaskState
 from paas.engine.executor import Executor
 from paas.engine.lifecycle import Lifecycle
+from paas.engine.sleepers import Sleepers
 from paas.engine.world import World
 from paas.router import Rules
 from paas.store import deployments, snapshots, tasks
@@ -45,6 +46,7 @@ class Reconciler:
     def __init__(self, world: World, pokes: Pokes) -> None:
         self._world = world
         self._pokes = pokes
+        self._sleepers = Sleepers(world.database)
         self._timers: dict[DeploymentId, asyncio.TimerHandle] = {}
         self._deployment_of: dict[str, DeploymentId] = {}
 
@@ -76,7 +78,12 @@ class Reconciler:
         world = self._world
         # An action that ends during the reads is still counted: what was read may be older than its end.
         in_hand = executor.in_hand(key)
-        stored = await snapshots.read(world.database.reader, key)
+        stored = self._sleepers.recall(key)
+        if stored is None:
+            commits = self._sleepers.commits()
+            stored = await snapshots.read(world.database.reader, key)
+            if stored is not None:
+                self._sleepers.keep(stored, commits)
         if stored is None:
             world.router.unroute(key)
             self._look_again(key, None)

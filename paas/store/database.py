@@ -47,7 +47,7 @@ class Tx(Reader):
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
         super().__init__(connection)
-        self.has_events = False
+        self.touched: set[str] = set()  # ids of the apps and deployments that were written about
 
     async def write(self, sql: str, values: Sequence[Value] = ()) -> int:
         """Run one statement and return how many rows it changed."""
@@ -67,7 +67,7 @@ class _Group:
 
     synced: bool
     members: int = 0
-    has_events: bool = False
+    touched: set[str] = field(default_factory=set)
     committed: asyncio.Future[None] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -76,7 +76,7 @@ class _Group:
 class Database:
     def __init__(self, reading: aiosqlite.Connection, writing: aiosqlite.Connection) -> None:
         self.reader = Reader(reading)
-        self.after_events: Callable[[], None] = lambda: None
+        self.after_commit: list[Callable[[frozenset[str]], None]] = []  # given what was touched
         self._writing = writing
         self._lock = asyncio.Lock()
         self._waiting = 0
@@ -117,7 +117,7 @@ class Database:
             yield tx
             await tx.write("RELEASE member")
             group.members += 1
-            group.has_events |= tx.has_events
+            group.touched |= tx.touched
         except BaseException:
             await asyncio.shield(self._undo_and_leave())
             raise
@@ -181,8 +181,9 @@ class Database:
             group.committed.exception()  # all members may be gone; that is not an error of its own
             return
         group.committed.set_result(None)
-        if group.has_events:
-            self.after_events()
+        touched = frozenset(group.touched)
+        for callback in self.after_commit:
+            callback(touched)
 
 
 @contextlib.asynccontextmanager

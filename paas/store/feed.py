@@ -30,7 +30,7 @@ async def append(
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
         (at, kind, app_id, deployment_id, task_id, reason, msgspec.json.encode(facts or {}).decode()),
     )
-    tx.has_events = True
+    tx.touched.update(name for name in (app_id, deployment_id) if name is not None)
 
 
 class Feed:
@@ -39,9 +39,9 @@ class Feed:
     def __init__(self, database: Database) -> None:
         self._reader = database.reader
         self._more = asyncio.Event()
-        database.after_events = self._announce
+        database.after_commit.append(self._announce)
 
-    def _announce(self) -> None:
+    def _announce(self, _touched: frozenset[str]) -> None:
         self._more.set()
         self._more = asyncio.Event()
 
