@@ -5,8 +5,6 @@ import contextlib
 import gc
 import importlib
 import logging
-import os
-import pwd
 import shutil
 import signal
 import socket
@@ -19,7 +17,8 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from paas import __version__, logging_setup
+from paas import __version__, logging_setup, systemd
+from paas.apps_user import SHARED_USER_WARNING, AppsUser, find_apps_user
 from paas.artifacts import ArtifactFiles
 from paas.builders.archive import ArchiveBuilder
 from paas.builders.unpack import UnpackLimits
@@ -46,9 +45,6 @@ logger = logging.getLogger(__name__)
 
 LOW_DISK_BYTES = 100 * 1024**2
 CLOSING_SECS = 5.0  # how long open requests may finish when the agent ends
-SHARED_USER_WARNING = (
-    "hosted apps run as the agent's own user and could ask its API: run the agent as root to separate them"
-)
 
 
 class SystemClock:
@@ -60,14 +56,6 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class AppsUser:
-    """Whom native tasks run as; without ids it is the agent's own user."""
-
-    name: str
-    ids: tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +106,7 @@ async def _run(config: Config, state: StateDirectory) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    user = _apps_user(config)
+    user = find_apps_user(config.tasks.user)
     if user.ids is not None:
         state.check_reachable(*user.ids)
     async with Database.open(state.database) as database, _wired(config, state, user, database) as parts:
@@ -186,7 +174,7 @@ async def _serve(config: Config, user: AppsUser, parts: Parts, stopping: asyncio
             gc.collect()
             gc.freeze()  # what was made so far stays: a full collection would stall traffic
             await stopping.wait()
-            _notify("STOPPING=1")
+            systemd.notify("STOPPING=1")
             logger.info("Closing; tasks are left running", extra={"event": "agent.closing"})
         for loop in loops:
             loop.cancel()
@@ -276,23 +264,6 @@ def _proxy_limits(config: Config) -> ProxyLimits:
     )
 
 
-def _apps_user(config: Config) -> AppsUser:
-    """Find whom apps run as: a user of their own if the agent is root. Raises BadConfig."""
-    if os.geteuid() != 0:
-        return AppsUser(pwd.getpwuid(os.geteuid()).pw_name, None)
-    name = config.tasks.user
-    try:
-        entry = pwd.getpwnam(name)
-    except KeyError:
-        raise BadConfig(
-            f"cannot run apps as the user {name}: there is none",
-            hint=f"useradd --system --no-create-home --shell /usr/sbin/nologin {name}",
-        ) from None
-    if entry.pw_uid == 0:
-        raise BadConfig("cannot run apps as root: choose another tasks.user")
-    return AppsUser(name, (entry.pw_uid, entry.pw_gid))
-
-
 def _announce(user: AppsUser, api_url: str, proxy_url: str) -> None:
     """Say, to people, scripts and systemd, that and where the agent listens."""
     sys.stdout.write(f"api {api_url}\nproxy {proxy_url}\n")
@@ -300,17 +271,7 @@ def _announce(user: AppsUser, api_url: str, proxy_url: str) -> None:
     logger.info("Ready", extra={"event": "agent.ready", "api": api_url, "proxy": proxy_url})
     if user.ids is None:
         logger.warning("%s", SHARED_USER_WARNING, extra={"event": "agent.shared_user"})
-    _notify("READY=1")
-
-
-def _notify(state: str) -> None:
-    """Tell systemd, if it started us with Type=notify (sd_notify(3))."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
-        notify.connect("\0" + address[1:] if address.startswith("@") else address)
-        notify.send(state.encode())
+    systemd.notify("READY=1")
 
 
 def _url_host(host: str) -> str:
