@@ -63,7 +63,6 @@ class Entry:
         "app_id",
         "demoted",
         "deployment_id",
-        "draining",
         "hosts",
         "last_used",
         "poke_when_idle",
@@ -86,7 +85,6 @@ class Entry:
         self.rules: Rules = _NO_RULES
         self.upstreams: tuple[Upstream, ...] = ()
         self.turn = 0
-        self.draining: tuple[Upstream, ...] = ()  # withdrawn, with requests still open
         self.waiters: dict[Waiter, None] | None = None
         self.waiting_since: float | None = None  # monotonic
         self.refusal: Refusal | None = None
@@ -102,6 +100,7 @@ class Router:
         self._poke = poke
         self._entries: dict[DeploymentId, Entry] = {}
         self._hosts: dict[str, Entry] = {}
+        self._draining: dict[TaskId, Upstream] = {}  # withdrawn, with requests still open
         self._rules: dict[Rules, Rules] = {}
         self._on_withdrawn: list[Callable[[Upstream], None]] = []
 
@@ -134,7 +133,7 @@ class Router:
         entry = upstream.entry
         if upstream.withdrawn:
             if not upstream.in_flight:
-                entry.draining = tuple(up for up in entry.draining if up is not upstream)
+                self._draining.pop(upstream.task_id, None)
                 if upstream.on_drained is not None:
                     upstream.on_drained()
             return
@@ -244,7 +243,7 @@ class Router:
         entry.upstreams = tuple(up for up in entry.upstreams if up is not upstream)
         upstream.withdrawn = True
         if upstream.in_flight:
-            entry.draining = (*entry.draining, upstream)
+            self._draining[task_id] = upstream
         for callback in self._on_withdrawn:
             callback(upstream)
         return True
@@ -275,16 +274,13 @@ class Router:
         entry = self._entries.get(deployment_id)
         return {up.task_id: up.in_flight for up in entry.upstreams} if entry else {}
 
-    def when_drained(
-        self, deployment_id: DeploymentId, task_id: TaskId, callback: Callable[[], None]
-    ) -> bool:
+    def when_drained(self, task_id: TaskId, callback: Callable[[], None]) -> bool:
         """Call back once the last request of a withdrawn task has ended; no if none is open."""
-        entry = self._entries.get(deployment_id)
-        for upstream in entry.draining if entry else ():
-            if upstream.task_id == task_id:
-                upstream.on_drained = callback
-                return True
-        return False
+        upstream = self._draining.get(task_id)
+        if upstream is None:
+            return False
+        upstream.on_drained = callback
+        return True
 
     def poke_when_idle(self, deployment_id: DeploymentId) -> None:
         """Ask for a poke when a request ends and leaves a task with none."""

@@ -135,7 +135,7 @@ def test_the_last_request_of_a_withdrawn_task_tells_that_it_is_drained() -> None
     rig.clock.time += 5
     rig.router.withdraw(ONE, TaskId("a"))
     drained: list[bool] = []
-    assert rig.router.when_drained(ONE, TaskId("a"), lambda: drained.append(True))
+    assert rig.router.when_drained(TaskId("a"), lambda: drained.append(True))
 
     for upstream in taken:
         assert upstream is not None
@@ -144,7 +144,7 @@ def test_the_last_request_of_a_withdrawn_task_tells_that_it_is_drained() -> None
 
     assert drained == [True]
     assert entry.last_used == used_at, "the end of a drained request is no use"
-    assert not rig.router.when_drained(ONE, TaskId("a"), lambda: None)
+    assert not rig.router.when_drained(TaskId("a"), lambda: None)
 
 
 def test_a_request_that_does_not_count_leaves_no_use() -> None:

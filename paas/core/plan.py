@@ -75,7 +75,7 @@ class RecordEnd:
 
 @dataclass(frozen=True, slots=True)
 class AbortStart:
-    """Give up a start in hand."""
+    """Give up a start in hand; nothing if what is in hand is something else."""
 
     task: Task
 
@@ -191,7 +191,8 @@ def _serving(s: Snapshot, now: float) -> Plan:
 def _ended(s: Snapshot) -> Plan:
     draft = _Draft()
     for task in s.live:
-        if task.state is TaskState.STARTING and task.id in s.in_hand:
+        # A start in hand is recorded only once it takes long.
+        if task.state in (TaskState.PENDING, TaskState.STARTING) and task.id in s.in_hand:
             draft.actions.append(AbortStart(task))
         elif task.id not in s.in_hand:
             draft.actions.append(StopTask(task, f"its deployment is {s.deployment.state}"))

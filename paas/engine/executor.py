@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable
+from dataclasses import dataclass
 from typing import assert_never
 
 from paas.core.errors import BadArchive, Stale, Unavailable
@@ -30,12 +31,18 @@ logger = logging.getLogger(__name__)
 AGAIN_AFTER_SECS = 1.0  # when an action failed for a reason of ours: disk full, database busy
 
 
+@dataclass(frozen=True, slots=True)
+class _UnderWay:
+    action: Action
+    performer: asyncio.Task[None]
+
+
 class Executor:
     def __init__(self, world: World, lifecycle: Lifecycle, group: asyncio.TaskGroup) -> None:
         self._world = world
         self._lifecycle = lifecycle
         self._group = group
-        self._in_hand: dict[DeploymentId, dict[str, asyncio.Task[None]]] = {}
+        self._in_hand: dict[DeploymentId, dict[str, _UnderWay]] = {}
 
     def in_hand(self, deployment_id: DeploymentId) -> frozenset[str]:
         """Name the tasks of a deployment, and itself, that have an action under way."""
@@ -48,12 +55,13 @@ class Executor:
             subject = _subject(action, key)
             in_hand = self._in_hand.setdefault(key, {})
             if isinstance(action, AbortStart):
-                if subject in in_hand:
-                    in_hand[subject].cancel()
+                if subject in in_hand and isinstance(in_hand[subject].action, StartTask):
+                    in_hand[subject].performer.cancel()
             elif subject not in in_hand:
-                in_hand[subject] = self._group.create_task(
+                performer = self._group.create_task(
                     self._perform(stored, action, subject), name=f"{type(action).__name__} {subject}"
                 )
+                in_hand[subject] = _UnderWay(action, performer)
         if not self._in_hand.get(key, True):
             del self._in_hand[key]
 

@@ -40,7 +40,8 @@ class Lifecycle:
 
     def note_end(self, task_id: TaskId) -> None:
         """Hear from the driver that a task ended, so that a start in hand does not wait for it."""
-        self._ended.add(task_id)
+        if task_id in self._port_of:  # else it is forgotten already
+            self._ended.add(task_id)
 
     def note_running(self, instance: Instance) -> None:
         """Keep the port of a task that an earlier agent started, though it may not listen yet."""
@@ -72,7 +73,7 @@ class Lifecycle:
         noting: asyncio.Task[Task] | None = None
         try:
             port = self._port_for(stored, task)
-            instance = await self._world.driver.start(self._spec(stored, task.id, port=port))
+            instance = await self._start_in_time(stored, self._spec(stored, task.id, port=port))
             address = instance.address or Address(host="127.0.0.1", port=port)
             noting = self._group.create_task(self._note_if_slow(task, address.port, started_at, settled))
             await self._until_ready(stored, task, instance, address)
@@ -96,6 +97,14 @@ class Lifecycle:
         took_ms = round((ready_at - started_at) * 1000, 1)
         extra = {"event": "task.ready", "app": stored.app.name, "task": task.id, "took_ms": took_ms}
         logger.info("Task is ready", extra=extra)
+
+    async def _start_in_time(self, stored: Stored, spec: TaskSpec) -> Instance:
+        limit_secs = stored.deployment.spec.start_timeout_secs
+        try:
+            async with asyncio.timeout(limit_secs):
+                return await self._world.driver.start(spec)
+        except TimeoutError:
+            raise StartFailed(f"not started after {limit_secs:g} s") from None
 
     def _port_for(self, stored: Stored, task: Task) -> int:
         """Reserve a port for a task, once. Raises StartFailed."""
@@ -121,13 +130,14 @@ class Lifecycle:
         world, task, key = self._world, action.task, stored.deployment.id
         if not world.router.withdraw(key, task.id, only_if_idle=action.only_if_idle):
             return
-        if action.drains:
-            await self._until_drained(stored, task)
         if task.state in (TaskState.STARTING, TaskState.RUNNING):
+            # Before the wait for its requests: meanwhile a new request wants another task.
             async with world.database.record() as tx:
                 task = await transitions.move_task(
                     tx, task, TaskState.STOPPING, now=world.clock.now(), reason=action.reason
                 )
+        if action.drains:
+            await self._until_drained(stored, task)
         grace = timedelta(seconds=stored.deployment.spec.stop_grace_secs)
         exit_code = await world.driver.stop(task.id, grace=grace)
         now = world.clock.now()
@@ -226,7 +236,7 @@ class Lifecycle:
 
     async def _until_drained(self, stored: Stored, task: Task) -> None:
         drained = asyncio.Event()
-        if not self._world.router.when_drained(stored.deployment.id, task.id, drained.set):
+        if not self._world.router.when_drained(task.id, drained.set):
             return
         try:
             async with asyncio.timeout(self._world.settings.drain.total_seconds()):

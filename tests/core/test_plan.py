@@ -250,6 +250,12 @@ def test_an_ended_deployment_stops_everything_and_gives_up_starts() -> None:
     assert not decided.routed
 
 
+def test_a_start_that_is_not_recorded_yet_is_given_up_too() -> None:
+    begun = replace(serving(task("1", PENDING)), in_hand=frozenset("1"))
+
+    assert plan(in_state(DeploymentState.CANCELLED, begun), 0).actions == (AbortStart(task("1", PENDING)),)
+
+
 def test_a_stopped_app_keeps_its_host_and_says_so() -> None:
     decided = plan(in_state(DeploymentState.STOPPED), 0)
 

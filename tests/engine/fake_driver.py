@@ -64,6 +64,7 @@ class Machine:
         self.runs: dict[TaskId, Run] = {}
         self.started: list[TaskId] = []
         self.loses_hints = False
+        self.hanging = 0  # starts that have not returned
         self.drivers: list[FakeDriver] = []
         self._starts_allowed = asyncio.Event()
         self._pids = itertools.count(1000)
@@ -76,8 +77,12 @@ class Machine:
 
     async def may_start(self, spec: TaskSpec) -> None:
         """Return once the program's starts do not hang. Raises StartFailed."""
-        while self.program(spec).hangs:
-            await self._starts_allowed.wait()
+        self.hanging += 1
+        try:
+            while self.program(spec).hangs:
+                await self._starts_allowed.wait()
+        finally:
+            self.hanging -= 1
         refused = self.program(spec).refused
         if refused is not None:
             raise StartFailed(refused)

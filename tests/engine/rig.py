@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from paas.artifacts import ArtifactFiles
-from paas.core.errors import BadArchive
+from paas.core.errors import BadArchive, Unavailable
 from paas.core.ids import ArtifactId, DeploymentId, TaskId, new_artifact_id
 from paas.core.model import App, Artifact, Deployment, Event, Refusal, Spec, Task
+from paas.core.plan import Action
 from paas.core.states import LIVE_TASK, DeploymentState, TaskState
 from paas.engine.commands import Commands, DeployRequest
 from paas.engine.reconciler import Pokes, Reconciler
@@ -24,8 +25,9 @@ from tests.engine.jumping_loop import LoopClock
 
 T = TypeVar("T")
 
-LIMIT_SECS = 10.0
+LIMIT_SECS = 30.0
 PAUSE_SECS = 0.002
+CALM_TURNS = 10
 DRAIN = timedelta(seconds=30)
 IDLE_SECS = 300.0
 
@@ -168,6 +170,27 @@ class Engine:
         return await feed.read(
             self.database.reader, 0, app_id=None, deployment_id=None, limit=10**6, newest_first=False
         )
+
+    async def until_quiet(self) -> None:
+        """Wait until nothing is under way, and nothing waits to be looked at, for some turns of the loop."""
+        actions = {action.__name__ for action in get_args(Action)}
+        async with asyncio.timeout(LIMIT_SECS):
+            calm = 0
+            while calm < CALM_TURNS:
+                names = {task.get_name().partition(" ")[0] for task in asyncio.all_tasks()}
+                calm = 0 if self.pokes._keys or names & actions else calm + 1
+                await asyncio.sleep(PAUSE_SECS)
+
+    async def fill_disk(self) -> None:
+        """Let every write fail, as on a full disk, until `free_disk`."""
+        await self.database._writing.execute_fetchall("PRAGMA max_page_count = 1")
+        with contextlib.suppress(Unavailable):
+            while True:  # the pages it has may have room
+                async with self.database.transaction() as tx:
+                    await feed.append(tx, "filler", at=1.0, reason="x" * 1000)
+
+    async def free_disk(self) -> None:
+        await self.database._writing.execute_fetchall("PRAGMA max_page_count = 1000000")
 
     async def until_state(self, deployment: Deployment, state: DeploymentState) -> Deployment:
         return await until_found(lambda: self.deployment(deployment.id), lambda found: found.state is state)

@@ -52,7 +52,6 @@ JUMPS = (0.5, 2.0, 11.0, 31.0, 70.0, 301.0)
 IDLE_SECS = 60.0
 LEAP_SECS = 20.0
 SETTLED_WITHIN_SECS = 30.0
-PLENTY = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,10 +196,10 @@ class Scenario:
         await asyncio.sleep(0.002 * step.how)
 
     async def _fill_disk(self, _: Step) -> None:
-        await self._engine.database._writing.execute_fetchall("PRAGMA max_page_count = 1")
+        await self._engine.fill_disk()
 
     async def _free_disk(self, _: Step) -> None:
-        await self._engine.database._writing.execute_fetchall(f"PRAGMA max_page_count = {PLENTY}")
+        await self._engine.free_disk()
 
     async def _die(self, _: Step) -> None:
         """Leave the engine after this step's turns; the next one finds what it left."""
@@ -222,7 +221,7 @@ class Scenario:
                 assert max(revisions.values(), default=0) <= self._peak[key], "more tasks than wanted"
 
     async def _settle(self) -> None:
-        await self._engine.database._writing.execute_fetchall(f"PRAGMA max_page_count = {PLENTY}")
+        await self._engine.free_disk()
         for program in self._machine.programs.values():
             program.listens = True
         await self._until_true(self._unanswered)
