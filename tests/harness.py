@@ -48,6 +48,7 @@ class Agent:
     state: Path
     flags: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    uid: int | None = None  # of another user than the test's, without privileges
     api_url: str = ""
     proxy_url: str = ""
     process: subprocess.Popen[str] | None = None
@@ -58,8 +59,10 @@ class Agent:
     def start(self) -> None:
         """Start the agent and wait until it listens; the same ports as before after a restart."""
         with (self.state / "agent.log").open("a") as log:
+            as_user = () if self.uid is None else _as_user(self.uid)
             self.process = subprocess.Popen(
                 [
+                    *as_user,
                     *(sys.executable, "-m", "paas", "serve", "--state", str(self.state)),
                     *("--config", str(self.state / "config.toml")),
                     *("--api", self.api_url.removeprefix("http://") or "127.0.0.1:0"),
@@ -208,6 +211,15 @@ class Agent:
             return Answer(response.status, response.headers, await response.read())
 
 
+def _as_user(uid: int) -> tuple[str, ...]:
+    """Become a user who may read everything, for checkouts and interpreters in private homes."""
+    reading = "dac_read_search"
+    return (
+        *("setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"),
+        *(f"--inh-caps=+{reading}", f"--ambient-caps=+{reading}"),
+    )
+
+
 @contextlib.contextmanager
 def own_ports() -> Iterator[tuple[int, int]]:
     """Lend a range of ports for tasks that no other test's agent uses at the same time."""
@@ -226,14 +238,18 @@ def own_ports() -> Iterator[tuple[int, int]]:
 
 
 @contextlib.asynccontextmanager
-async def running(*flags: str, environment: Mapping[str, str] | None = None) -> AsyncIterator[Agent]:
+async def running(
+    *flags: str, environment: Mapping[str, str] | None = None, uid: int | None = None
+) -> AsyncIterator[Agent]:
     """Run an agent for a test; every process of it and of its apps is gone afterwards."""
     # Not below pytest's own folder: hosted apps run as another user, who may not enter that.
     state = Path(tempfile.mkdtemp(prefix="paas-test-"))
     state.chmod(0o755)
     with own_ports() as (first, last):
         (state / "config.toml").write_text(f"[tasks]\nfirst_port = {first}\nlast_port = {last}\n")
-        async with _running(Agent(state, flags, environment or {})) as agent:
+        if uid is not None:
+            os.chown(state, uid, uid)
+        async with _running(Agent(state, flags, environment or {}, uid)) as agent:
             yield agent
 
 
