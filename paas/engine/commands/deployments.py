@@ -58,12 +58,14 @@ class DeploymentCommands:
     async def change(self, deployment_id: DeploymentId, change: Callable[[Spec], Spec]) -> Deployment:
         """Change the spec in place. What needs new tasks gets them one after the other.
 
-        `replicas: 0` also lets it sleep now, until traffic wakes it.
+        `replicas: 0` also lets it sleep now, until traffic wakes it. Raises NotFound, Invalid for an artifact
+        that is not there, and Conflict if it has ended or was built of another artifact.
         """
         now = self._clock.now()
         async with self._database.transaction() as tx:
             deployment = await self._live(tx, deployment_id, "change")
             spec = change(deployment.spec)
+            _check_built(deployment, spec)
             await _check_artifact(tx, spec)
             changed = replace(
                 deployment,
@@ -222,6 +224,17 @@ def _keeps_tasks(old: Spec, new: Spec) -> bool:
         start_timeout_secs=new.start_timeout_secs,
         stop_grace_secs=new.stop_grace_secs,
     )
+
+
+def _check_built(deployment: Deployment, spec: Spec) -> None:
+    """Refuse another artifact once one was unpacked: its command is that of the first."""
+    if spec.artifact_id != deployment.spec.artifact_id and deployment.state is not DeploymentState.QUEUED:
+        raise Conflict(
+            f"cannot change the artifact of deployment {deployment.id}: it is {deployment.state} already",
+            code="ARTIFACT_FIXED",
+            field="artifact_id",
+            hint="deploy a new version",
+        )
 
 
 async def _app(reader: Reader, app_id: AppId) -> App:
