@@ -1,51 +1,27 @@
-"""One request on its way: who takes it, what it waits for, and how its answer comes back.
+"""One request on its way: who takes it, and what it waits for. How its answer comes back: `answering`.
 
-The warm path is calls only: `begin`, `_send`, `respond`, `_end`. What `Router.take` or a wake has
-counted is given back in `_give_back`, exactly once for each.
+The warm path is calls only: `begin`, `_send`, `respond_at_once`.
 """
 
 import asyncio
 
 from paas.core.model import Refusal
 from paas.proxy import pages
+from paas.proxy.answering import Answering
 from paas.proxy.fields import passing_trailers
 from paas.proxy.framing import chunk, last_chunk
-from paas.proxy.pages import Page
-from paas.proxy.request_heads import RequestHead, to_upstream
-from paas.proxy.response_heads import CONTINUE, ResponseHead, to_client
-from paas.proxy.shared import Shared
-from paas.proxy.sides import Client, Connection, Trailers
+from paas.proxy.request_heads import to_upstream
+from paas.proxy.response_heads import ResponseHead, to_client
+from paas.proxy.sides import Connection, Trailers
 from paas.proxy.tunnel import Tunnel
-from paas.proxy.wake_policy import Bystander
 from paas.router import Entry, Upstream, Waiter
 
-CONTINUE_ANSWER = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-
-class Exchange:
-    # Defaults stand in the class: a warm request changes few of them, and each of them costs.
+class Exchange(Answering):
     _entry: Entry
-    _bystander: Bystander | None = None
-    _upstream: Upstream | None = None  # counted in the router as long as it is set
-    _connection: Connection | None = None
     _waiter: Waiter | None = None
     _held_bytes = 0
-    _woken_after: float | None = None  # seconds
-    _begun = False  # some of the final answer has been sent
-    _has_end = True  # the app said how long its answer is
-    _client_ended = False
-    _continued = False  # 100 Continue has been sent
-    _chunked_out = False
-    _keep = False
     _retried = False
-    _ended = False
-
-    def __init__(self, shared: Shared, client: Client, head: RequestHead) -> None:
-        self._shared = shared
-        self._client = client
-        self.head = head
-        self.method = head.method
-        self.started_at = shared.now
 
     # From the client's side
 
@@ -85,16 +61,6 @@ class Exchange:
     def client_is_gone(self) -> None:
         self._leave_room()
         self._release()
-
-    def client_has_ended(self) -> None:
-        """Tell the app, in the midst of a stream, that its client ended its side.
-
-        Such a client has mostly left, and a quiet stream would keep the app awake until the kernel
-        knows. The app decides, as if it were asked directly: most end the stream, some write on.
-        """
-        self._client_ended = True
-        if self._begun and not self._has_end and self._connection is not None:
-            self._connection.end_request()
 
     def client_is_full(self) -> None:
         if self._connection is not None:
@@ -147,57 +113,6 @@ class Exchange:
         self._retried = True
         # A task that has just ended is about to be withdrawn; the next try then wakes a fresh one.
         asyncio.get_running_loop().call_later(self._shared.limits.retry_pause_secs, self._retry)
-
-    def inform(self, head: ResponseHead) -> None:
-        if self.head.minor == 0:
-            return
-        if head.status != CONTINUE:
-            self._client.write([to_client(head, b"", chunked=False)])
-        elif self._is_expecting():
-            self._let_continue()
-
-    def respond(self, head: ResponseHead, pieces: list[bytes], trailers: Trailers | None) -> None:
-        request, shared, client = self.head, self._shared, self._client
-        self._begun = True
-        shared.answers[head.status // 100] += 1
-        has_end = head.length is not None or not head.has_body(request.method)
-        self._has_end = has_end
-        self._chunked_out = not has_end and request.minor > 0
-        keep = request.stays_open() and (has_end or self._chunked_out) and not shared.draining
-        if keep and client.body_is_pending() and (self._is_expecting() or head.status >= 400):  # noqa: PLR2004
-            keep = False  # whether the body still comes is not known
-        self._keep = keep
-        extra = b"" if keep else b"Connection: close\r\n"
-        if keep and not request.minor:
-            extra = b"Connection: keep-alive\r\n"
-        if self._woken_after is not None:
-            extra += b"Server-Timing: wake;dur=%.1f\r\n" % (self._woken_after * 1000)
-        chunked = self._chunked_out or (head.chunked and request.minor > 0)
-        self._pass_on([to_client(head, extra, chunked=chunked)], pieces, trailers)
-        if self._client_ended:
-            self.client_has_ended()
-
-    def respond_at_once(self, head: ResponseHead, content: bytes) -> None:
-        """Do what `respond` does, in fewer steps, where nothing has to be adapted.
-
-        Safe since `head.plain` is what `respond` wrote for a plain request whose connection stays open.
-        """
-        shared = self._shared
-        if not self.head.is_plain or shared.draining or self._woken_after is not None or self._client_ended:
-            self.respond(head, [content], ())
-            return
-        self._begun = self._ended = True
-        shared.answers[head.status // 100] += 1
-        self._connection = None
-        client = self._client
-        client.transport.write(head.plain + content)
-        upstream, self._upstream = self._upstream, None
-        if upstream is not None:
-            shared.router.give_back(upstream, counts_as_use=self._bystander is None)
-        client.done(keep=True)
-
-    def relay(self, pieces: list[bytes], trailers: Trailers | None) -> None:
-        self._pass_on([], pieces, trailers)
 
     def switch(self, head: ResponseHead, connection: Connection, rest: bytes) -> None:
         if not self.head.upgrade or self._client.body_is_pending():
@@ -289,36 +204,6 @@ class Exchange:
         self.started_at = now
         self._use(result)
 
-    # The way back
-
-    def _pass_on(self, out: list[bytes], pieces: list[bytes], trailers: Trailers | None) -> None:
-        out += chunk(pieces) if self._chunked_out else pieces
-        if trailers is None:
-            self._client.write(out)
-            return
-        self._connection = None  # in the pool again: what the client's buffer does is no business of its
-        if self._chunked_out:
-            out.append(last_chunk(passing_trailers(trailers)))
-        self._client.write(out)
-        self._end(keep=self._keep)
-
-    def _is_expecting(self) -> bool:
-        return self.head.expects_continue and not self._continued and not self._begun
-
-    def _let_continue(self) -> None:
-        self._continued = True
-        self._client.write([CONTINUE_ANSWER])
-
-    def _answer(self, page: Page, *, close: bool = False) -> None:
-        """Answer in the app's place."""
-        head = self.head
-        keep = not (close or self._shared.draining or self._client.body_is_pending()) and head.stays_open()
-        extra = b"Connection: keep-alive\r\n" if keep and not head.minor else b""
-        self._begun = True
-        self._shared.answers[page.status // 100] += 1
-        self._client.write([page.write(close=not keep, head_only=head.method == b"HEAD", extra=extra)])
-        self._end(keep=keep)
-
     def _refuse_for_now(self, reason: str) -> None:
         self._answer(pages.not_now(reason, self._shared.router.wake_stats(self._entry)))
 
@@ -326,29 +211,8 @@ class Exchange:
         self._shared.tunnels.discard(tunnel)
         self._give_back()
 
-    def _break(self) -> None:
-        """Show the client that what it got is not whole."""
-        self._release()
-        self._client.abort()
-
-    def _end(self, *, keep: bool) -> None:
-        self._release()
-        self._client.done(keep=keep)
-
-    def _release(self) -> None:
-        self._ended = True
-        if self._connection is not None:
-            self._connection.drop()
-            self._connection = None
-        self._give_back()
-
     def _leave_room(self) -> None:
         if self._waiter is not None:
             self._waiter.cancel()
             self._waiter = None
             self._shared.room.leave(self._held_bytes)
-
-    def _give_back(self) -> None:
-        upstream, self._upstream = self._upstream, None
-        if upstream is not None:
-            self._shared.router.give_back(upstream, counts_as_use=self._bystander is None)

@@ -10,6 +10,7 @@ from paas.proxy.response_heads import OK, SWITCHING, ResponseHead, ResponseReade
 from paas.proxy.sides import Asker
 from paas.router import Upstream
 
+
 class Keeper(Protocol):
     """Where a connection goes between two requests."""
 
@@ -185,7 +186,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _begin(self, asker: Asker, head: ResponseHead, data: bytes) -> None:
         reader = self._reader
-        if self.request_sent and head is reader.last and len(reader.last_raw) + len(data) == reader.plain_size:
+        size = len(reader.last_raw) + len(data)
+        if head is reader.last and size == reader.plain_size and self.request_sent:
             if data:
                 reader.skip_body(data, head.length)
             self._end_at_once(asker, head, data)
