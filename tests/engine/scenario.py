@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 
 from paas.core.errors import PaasError
@@ -14,16 +13,15 @@ from paas.core.hosts import serving_deployment
 from paas.core.ids import AppId, ArtifactId, DeploymentId, TaskId
 from paas.core.model import App, Deployment, Spec
 from paas.core.states import (
-    DEPLOYMENT_MOVES,
     LIVE_TASK,
     SERVING_DEPLOYMENT,
-    TASK_MOVES,
     UNSETTLED_DEPLOYMENT,
     DeploymentState,
     TaskState,
 )
 from paas.store import apps, tasks
 from tests.engine.fake_driver import Machine, Program
+from tests.engine.history import check_history
 from tests.engine.jumping_loop import jump
 from tests.engine.rig import Engine, Request, running
 
@@ -35,15 +33,6 @@ PROGRAMS: Mapping[str, Program] = {
     "hanging": Program(hangs=True),
     "stubborn": Program(stubborn=True),
     "refused": Program(refused="the machine does not want it"),
-}
-# By kind of event: which may follow which, and which may come first.
-MOVES: Mapping[str, set[str]] = {
-    "": {"task.pending", "deployment.queued"},
-    **{f"task.{old}": {f"task.{new}" for new in allowed} for old, allowed in TASK_MOVES.items()},
-    **{
-        f"deployment.{old}": {f"deployment.{new}" for new in allowed}
-        for old, allowed in DEPLOYMENT_MOVES.items()
-    },
 }
 CAN_SERVE = ("good", "slow", "hanging", "stubborn")
 PROGRAM_NAMES = ("good", "good", "good", "bad", "slow", "hanging", "stubborn", "refused")
@@ -225,7 +214,7 @@ class Scenario:
         for program in self._machine.programs.values():
             program.listens = True
         await self._until_true(self._unanswered)
-        await self._check_history()
+        await check_history(self._engine, self._apps)
         for app in self._apps:
             await self._check_that_it_serves(app)
         await self._until_true(self._awake)
@@ -300,29 +289,6 @@ class Scenario:
             if demand.waiting or demand.in_flight:
                 found.append(f"{deployment.id} has {demand}")
         return found
-
-    async def _check_history(self) -> None:
-        """Every state moved as its table allows, and the newest that was ever active is current."""
-        paths: dict[str, list[str]] = {}
-        active: list[DeploymentId] = []
-        for event in await self._engine.events():
-            if event.kind in MOVES and event.task_id is not None:
-                paths.setdefault(event.task_id, [""]).append(event.kind)
-            elif event.kind in MOVES and event.deployment_id is not None:
-                paths.setdefault(event.deployment_id, [""]).append(event.kind)
-                if event.kind == "deployment.active":
-                    active.append(event.deployment_id)
-        for key, path in paths.items():
-            assert all(new in MOVES[old] for old, new in pairwise(path)), (key, path)
-        for app in self._apps:
-            current = await apps.current_deployments(self._engine.database.reader, app.id)
-            of_app = [await self._engine.deployment(key) for key in active]
-            for environment in {d.environment for d in of_app if d.app_id == app.id}:
-                newest = max(
-                    (d for d in of_app if (d.app_id, d.environment) == (app.id, environment)),
-                    key=lambda deployment: deployment.version,
-                )
-                assert current[environment] == newest.id, f"{app.name}: an older version took over"
 
     def _some(self, which: int) -> DeploymentId:
         """Choose a deployment, the newest first. Raises PaasError if there is none."""

@@ -1,0 +1,44 @@
+"""What the events of an engine tell, and what they may not."""
+
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+
+from paas.core.ids import DeploymentId
+from paas.core.model import App
+from paas.core.states import DEPLOYMENT_MOVES, TASK_MOVES
+from paas.store import apps
+from tests.engine.rig import Engine
+
+# By kind of event: which may follow which, and which may come first.
+MOVES: Mapping[str, set[str]] = {
+    "": {"task.pending", "deployment.queued"},
+    **{f"task.{old}": {f"task.{new}" for new in allowed} for old, allowed in TASK_MOVES.items()},
+    **{
+        f"deployment.{old}": {f"deployment.{new}" for new in allowed}
+        for old, allowed in DEPLOYMENT_MOVES.items()
+    },
+}
+
+
+async def check_history(engine: Engine, known: Iterable[App]) -> None:
+    """Every state moved as its table allows, and the newest that was ever active is current."""
+    paths: dict[str, list[str]] = {}
+    active: list[DeploymentId] = []
+    for event in await engine.events():
+        if event.kind in MOVES and event.task_id is not None:
+            paths.setdefault(event.task_id, [""]).append(event.kind)
+        elif event.kind in MOVES and event.deployment_id is not None:
+            paths.setdefault(event.deployment_id, [""]).append(event.kind)
+            if event.kind == "deployment.active":
+                active.append(event.deployment_id)
+    for key, path in paths.items():
+        assert all(new in MOVES[old] for old, new in pairwise(path)), (key, path)
+    for app in known:
+        current = await apps.current_deployments(engine.database.reader, app.id)
+        of_app = [await engine.deployment(key) for key in active]
+        for environment in {d.environment for d in of_app if d.app_id == app.id}:
+            newest = max(
+                (d for d in of_app if (d.app_id, d.environment) == (app.id, environment)),
+                key=lambda deployment: deployment.version,
+            )
+            assert current[environment] == newest.id, f"{app.name}: an older version took over"
