@@ -7,6 +7,18 @@ any number of times. What it returns is done by the executor, one action per tas
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from paas.core.actions import (
+    AbortStart,
+    Action,
+    Activate,
+    Build,
+    CreateTasks,
+    EndDeployment,
+    PublishTask,
+    RecordEnd,
+    StartTask,
+    StopTask,
+)
 from paas.core.backoff import LOOP_AT, delay_after, failures_in_a_row
 from paas.core.ids import TaskId
 from paas.core.model import Demand, Deployment, Instance, Refusal, Task
@@ -29,79 +41,6 @@ class Snapshot:
     published: Mapping[TaskId, int]  # tasks that take traffic, with their requests in flight
     demand: Demand
     in_hand: frozenset[str]  # ids of tasks, and of the deployment, with an action under way
-
-
-@dataclass(frozen=True, slots=True)
-class Build:
-    """Make the artifact ready to run, then start."""
-
-
-@dataclass(frozen=True, slots=True)
-class CreateTasks:
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class StartTask:
-    """Start it, wait until it is ready, let it take traffic."""
-
-    task: Task
-
-
-@dataclass(frozen=True, slots=True)
-class PublishTask:
-    """Let a task that runs already take traffic again."""
-
-    task: Task
-
-
-@dataclass(frozen=True, slots=True)
-class StopTask:
-    """Take it out of traffic, let open requests end if it drains, end it."""
-
-    task: Task
-    reason: str
-    only_if_idle: bool = False
-    drains: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class RecordEnd:
-    """It ended by itself."""
-
-    task: Task
-    exit_code: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class AbortStart:
-    """Give up a start in hand; nothing if what is in hand is something else."""
-
-    task: Task
-
-
-@dataclass(frozen=True, slots=True)
-class Activate:
-    """Make it current in its environment."""
-
-
-@dataclass(frozen=True, slots=True)
-class EndDeployment:
-    to: DeploymentState
-    reason: str
-
-
-Action = (
-    Build
-    | CreateTasks
-    | StartTask
-    | PublishTask
-    | StopTask
-    | RecordEnd
-    | AbortStart
-    | Activate
-    | EndDeployment
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

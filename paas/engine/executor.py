@@ -6,9 +6,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import assert_never
 
-from paas.core.errors import BadArchive, Stale, Unavailable
-from paas.core.ids import DeploymentId, new_task_id
-from paas.core.plan import (
+from paas.core.actions import (
     AbortStart,
     Action,
     Activate,
@@ -20,6 +18,8 @@ from paas.core.plan import (
     StartTask,
     StopTask,
 )
+from paas.core.errors import BadArchive, Stale, Unavailable
+from paas.core.ids import DeploymentId, new_task_id
 from paas.core.states import DeploymentState
 from paas.engine.lifecycle import Lifecycle
 from paas.engine.world import World

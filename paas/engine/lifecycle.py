@@ -10,10 +10,10 @@ import logging
 import os
 from datetime import timedelta
 
+from paas.core.actions import StopTask
 from paas.core.errors import PaasError, StartFailed
 from paas.core.ids import TaskId
 from paas.core.model import Address, Instance, Refusal, Task, TaskSpec
-from paas.core.plan import StopTask
 from paas.core.resources import cpu_millis, memory_bytes
 from paas.core.states import TaskState
 from paas.engine.ports import PortPool

@@ -4,9 +4,10 @@ import asyncio
 import logging
 from datetime import timedelta
 
+from paas.core.actions import StartTask
 from paas.core.hosts import hosts_of
 from paas.core.ids import DeploymentId
-from paas.core.plan import Snapshot, StartTask, plan
+from paas.core.plan import Snapshot, plan
 from paas.core.states import TaskState
 from paas.engine.executor import Executor
 from paas.engine.lifecycle import Lifecycle

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paas.core.model import Demand, Instance, Spec, Task
-from paas.core.plan import (
+from paas.core.actions import (
     AbortStart,
     Activate,
     Build,
@@ -15,11 +14,11 @@ from paas.core.plan import (
     EndDeployment,
     PublishTask,
     RecordEnd,
-    Snapshot,
     StartTask,
     StopTask,
-    plan,
 )
+from paas.core.model import Demand, Instance, Spec, Task
+from paas.core.plan import Snapshot, plan
 from paas.core.states import DeploymentState, TaskState
 from tests.core.records import DEPLOYMENT, SNAPSHOT, serving, task, up
 

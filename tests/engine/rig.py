@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TypeVar, get_args
 
 from paas.artifacts import ArtifactFiles
+from paas.core.actions import Action
 from paas.core.errors import BadArchive, Unavailable
 from paas.core.ids import ArtifactId, DeploymentId, TaskId, new_artifact_id
 from paas.core.model import App, Artifact, Deployment, Event, Refusal, Spec, Task
-from paas.core.plan import Action
 from paas.core.states import LIVE_TASK, DeploymentState, TaskState
 from paas.engine.commands import Commands, DeployRequest
 from paas.engine.reconciler import Pokes, Reconciler

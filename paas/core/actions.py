@@ -1,0 +1,79 @@
+"""What plan() can ask the executor to do: one record an action."""
+
+from dataclasses import dataclass
+
+from paas.core.model import Task
+from paas.core.states import DeploymentState
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """Make the artifact ready to run, then start."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateTasks:
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartTask:
+    """Start it, wait until it is ready, let it take traffic."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class PublishTask:
+    """Let a task that runs already take traffic again."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class StopTask:
+    """Take it out of traffic, let open requests end if it drains, end it."""
+
+    task: Task
+    reason: str
+    only_if_idle: bool = False
+    drains: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RecordEnd:
+    """It ended by itself."""
+
+    task: Task
+    exit_code: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AbortStart:
+    """Give up a start in hand; nothing if what is in hand is something else."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class Activate:
+    """Make it current in its environment."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndDeployment:
+    to: DeploymentState
+    reason: str
+
+
+Action = (
+    Build
+    | CreateTasks
+    | StartTask
+    | PublishTask
+    | StopTask
+    | RecordEnd
+    | AbortStart
+    | Activate
+    | EndDeployment
+)
