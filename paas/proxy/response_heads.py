@@ -1,5 +1,8 @@
 """Heads of responses: what is read from them, and what the client gets. Pure."""
 
+import re
+from functools import lru_cache
+
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from paas.proxy.fields import KNOWN, BadHead, Field, as_bad_head, kind_of, tokens, without
@@ -201,12 +204,20 @@ def _plain_size(head: ResponseHead, raw: bytes, method: bytes) -> int:
 
 
 def _status_line(raw: bytes) -> ResponseHead:
-    minor, status = _VERSIONS.get(raw[:9]), raw[9:12]
-    if minor is None or not status.isdigit() or status < b"100" or raw[12:13] not in _AFTER_STATUS:
+    line = raw[: raw.find(b"\r\n")]
+    status, reason, minor = (_usual_status if len(line) <= _LONGEST_CACHED else _read_status)(line)
+    return ResponseHead(status, reason, minor)
+
+
+def _read_status(line: bytes) -> tuple[int, bytes, int]:
+    """Take a status line apart: status, reason, and the minor version. Raises BadHead."""
+    found = _STATUS_LINE.fullmatch(line)
+    if found is None:
         raise BadHead("it does not begin with a status line of HTTP/1")
-    return ResponseHead(int(status), raw[13 : raw.find(b"\r\n", 12)], minor)
+    return int(found[2]), found[3] or b"", int(found[1])
 
 
-_AFTER_STATUS = (b" ", b"\r")
-_VERSIONS = {b"HTTP/1.1 ": 1, b"HTTP/1.0 ": 0}
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: (.*))?", re.DOTALL)
+_LONGEST_CACHED = 64
+_usual_status = lru_cache(maxsize=64)(_read_status)  # there are few, and apps repeat them
 _NO_RESPONSE = ResponseHead(0, b"", 1)
