@@ -245,6 +245,7 @@ def _janitor(config: Config, parts: Parts) -> Janitor:
             tasks_per_deployment=config.retention.tasks_per_deployment,
             events=config.retention.events,
             keep_logs=parts.logs.keep_only,
+            keep_artifacts=parts.files.keep_only,
             keep_programs=parts.builder.keep_only,
         ),
     )

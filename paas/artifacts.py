@@ -6,7 +6,8 @@ import hashlib
 import os
 import secrets
 import threading
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -18,6 +19,7 @@ R = TypeVar("R")
 WRITE_SIZE = 1024 * 1024  # bytes gathered before a thread is asked to write them
 FILE_MODE = 0o640
 TEMPORARY = ".upload-"
+FRESH_S = 3600.0
 
 
 class ArtifactFiles:
@@ -53,9 +55,16 @@ class ArtifactFiles:
             await asyncio.to_thread(upload.discard)
         return sha256, upload.size_bytes
 
+    async def has(self, sha256: str) -> bool:
+        return await asyncio.to_thread(self.path(sha256).exists)
+
     async def delete(self, sha256: str) -> None:
         """Delete a content; absent is success."""
         await asyncio.to_thread(self.path(sha256).unlink, missing_ok=True)
+
+    async def keep_only(self, sha256s: Iterable[str]) -> None:
+        """Delete all other contents, but none so young that its owner may not be recorded yet."""
+        await asyncio.to_thread(self._keep_only, frozenset(sha256s))
 
     async def sweep_temporary(self) -> None:
         """Delete what uploads cut off by an earlier end of the agent left; call before any `receive`."""
@@ -83,6 +92,12 @@ class ArtifactFiles:
     def _check_size(self, size_bytes: int) -> None:
         if size_bytes > self._limit_bytes:
             raise TooLarge(f"cannot keep the upload: it has more than {self._limit_bytes} bytes")
+
+    def _keep_only(self, sha256s: frozenset[str]) -> None:
+        for path in self._root.iterdir():
+            young = path.stat().st_mtime > time.time() - FRESH_S
+            if path.name not in sha256s and not path.name.startswith(TEMPORARY) and not young:
+                path.unlink(missing_ok=True)
 
     def _sweep_temporary(self) -> None:
         for path in self._root.glob(f"{TEMPORARY}*"):

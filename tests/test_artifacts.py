@@ -192,3 +192,15 @@ async def test_the_sweep_deletes_what_a_killed_agent_left(files: ArtifactFiles, 
 def test_only_a_sha256_has_a_path(files: ArtifactFiles, name: str) -> None:
     with pytest.raises(ValueError, match="not a SHA-256"):
         files.path(name)
+
+
+async def test_contents_without_an_owner_go_but_young_ones_stay(files: ArtifactFiles) -> None:
+    owned, old, young = [
+        (await files.receive(stream(content)))[0] for content in (b"owned", b"old", b"young")
+    ]
+    for sha256 in (owned, old):
+        os.utime(files.path(sha256), (0, 0))
+
+    await files.keep_only([owned])
+
+    assert [await files.has(sha256) for sha256 in (owned, old, young)] == [True, False, True]

@@ -8,7 +8,7 @@ from paas.core.errors import PaasError
 from paas.core.ids import TaskId
 from paas.core.states import DeploymentState
 from paas.engine.world import World
-from paas.store import apps, deployments, feed, tasks, transitions
+from paas.store import apps, artifacts, deployments, feed, tasks, transitions
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +24,7 @@ class Retention:
     tasks_per_deployment: int
     events: int
     keep_logs: Callable[[Iterable[TaskId]], Awaitable[None]]  # delete the logs of all other tasks
+    keep_artifacts: Callable[[Iterable[str]], Awaitable[None]]  # delete bytes that no artifact owns
     keep_programs: Callable[[Iterable[str]], Awaitable[None]]  # delete all other unpacked programs
 
 
@@ -65,4 +66,5 @@ class Janitor:
             await feed.delete_old(tx, keep=kept.events)
             await deployments.forget_keys(tx, before=now - KEYS_KEPT_SECS)
         await kept.keep_logs(await tasks.ids_known(database.reader))
+        await kept.keep_artifacts(await artifacts.contents(database.reader))
         await kept.keep_programs(await deployments.programs_in_use(database.reader))

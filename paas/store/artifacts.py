@@ -53,6 +53,12 @@ async def page(reader: Reader, *, limit: int, offset: int) -> tuple[list[Artifac
     )
 
 
+async def contents(reader: Reader) -> set[str]:
+    """Name the SHA-256 of every artifact that has its bytes."""
+    rows_found = await reader.all("SELECT DISTINCT sha256 FROM artifacts WHERE sha256 IS NOT NULL")
+    return {row["sha256"] for row in rows_found}
+
+
 async def user_of(reader: Reader, artifact_id: ArtifactId) -> str | None:
     """Name a live deployment that runs this artifact."""
     value = await reader.value(

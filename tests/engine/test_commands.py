@@ -1,14 +1,19 @@
 """What commands refuse, and what they answer when asked twice, where the API does not show it."""
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from paas.core.errors import Conflict, Invalid, NotFound
+from paas.artifacts import ArtifactFiles
+from paas.core.errors import Conflict, Invalid, NotFound, Unavailable
 from paas.core.ids import AppId, ArtifactId, DeploymentId
 from paas.core.model import Deployment, Spec
 from paas.core.states import DeploymentState, TaskState
 from paas.engine.commands import DeployRequest
+from paas.engine.commands.artifacts import ArtifactCommands
+from paas.store import artifacts
 from tests.engine.fake_driver import Program
 from tests.engine.rig import Engine, until
 
@@ -149,3 +154,32 @@ async def test_a_stopped_version_of_a_deleted_app_is_not_deployed_anew(engine: E
         await engine.commands.apps.delete(deployment.app_id)
     with pytest.raises(NotFound):
         await engine.commands.apps.update(AppId("nobody"), description="x")
+
+
+class VanishingFiles(ArtifactFiles):
+    """Bytes that another's delete takes away right after they were received."""
+
+    async def receive(
+        self, chunks: AsyncIterator[bytes], *, expected_bytes: int | None = None
+    ) -> tuple[str, int]:
+        sha256, size_bytes = await super().receive(chunks, expected_bytes=expected_bytes)
+        await self.delete(sha256)
+        return sha256, size_bytes
+
+
+async def test_an_upload_whose_bytes_went_meanwhile_is_not_acknowledged(
+    engine: Engine, tmp_path: Path
+) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"program"
+
+    files = VanishingFiles(tmp_path / "vanishing", 1000)
+    commands = ArtifactCommands(engine.database, files, engine.world.clock, lambda _: None)
+    artifact = await commands.create(name="program", content_type="x")
+
+    with pytest.raises(Unavailable, match="deleted meanwhile"):
+        await commands.upload(artifact.id, chunks(), expected_bytes=None)
+
+    found = await artifacts.get(engine.database.reader, artifact.id)
+    assert found is not None
+    assert found.sha256 is None

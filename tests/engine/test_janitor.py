@@ -17,10 +17,14 @@ class Files:
     """Whoever deletes files: remembers what was to be kept."""
 
     logs: set[TaskId] = field(default_factory=set)
+    artifacts: set[str] = field(default_factory=set)
     programs: set[str] = field(default_factory=set)
 
     async def keep_logs(self, task_ids: Iterable[TaskId]) -> None:
         self.logs = set(task_ids)
+
+    async def keep_artifacts(self, sha256s: Iterable[str]) -> None:
+        self.artifacts = set(sha256s)
 
     async def keep_programs(self, sha256s: Iterable[str]) -> None:
         self.programs = set(sha256s)
@@ -28,7 +32,13 @@ class Files:
     def janitor(self, engine: Engine, **kept: int) -> Janitor:
         limits = {"deployments_per_app": 1, "tasks_per_deployment": 2, "events": 1000} | kept
         return Janitor(
-            engine.world, Retention(**limits, keep_logs=self.keep_logs, keep_programs=self.keep_programs)
+            engine.world,
+            Retention(
+                **limits,
+                keep_logs=self.keep_logs,
+                keep_artifacts=self.keep_artifacts,
+                keep_programs=self.keep_programs,
+            ),
         )
 
 
@@ -52,6 +62,9 @@ async def test_old_versions_are_ended_then_deleted_and_the_current_one_stays(eng
     left = [await deployments.get(engine.database.reader, each.id) for each in made]
     assert [each is not None for each in left] == [False, False, True, True]
     assert files.programs == {"version 2", "version 3"}
+    assert files.artifacts == {f"version {number}" for number in range(4)}, (
+        "those are their owner's to delete"
+    )
     assert files.logs == {task.id for each in made[2:] for task in await engine.tasks(each)}
     assert engine.ask().task_id in engine.machine.up()
 
