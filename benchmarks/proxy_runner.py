@@ -9,7 +9,8 @@ import uvloop
 
 from paas.core.ids import AppId, DeploymentId, TaskId
 from paas.proxy.listener import Proxy
-from paas.router import Router, Rules
+from paas.router import Router
+from paas.routes import Rules
 
 HOST = "hello-default.localhost"
 

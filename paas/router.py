@@ -5,93 +5,13 @@ counting the request there is no await, so a stop cannot slip in between.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
 from paas.core.ids import AppId, DeploymentId, TaskId
-from paas.core.model import Demand, Live, Refusal, WakePolicy, WakeStats
+from paas.core.model import Demand, Live, Refusal, WakeStats
 from paas.core.ports import Clock
+from paas.routes import Entry, Rules, Upstream, Waiter
 
 KEPT_WAKES = 32  # durations remembered per deployment, for p50 and p95
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """What the proxy must know of a deployment besides where it runs; shared when equal."""
-
-    health_path: str | None = None
-    wake_policy: WakePolicy = field(default_factory=WakePolicy)
-
-
-class Upstream:
-    """A ready task. `in_flight` counts open requests, streams and upgraded connections."""
-
-    __slots__ = ("entry", "host", "in_flight", "on_drained", "port", "task_id", "withdrawn")
-
-    def __init__(self, entry: "Entry", task_id: TaskId, host: str, port: int) -> None:
-        self.entry = entry
-        self.task_id = task_id
-        self.host = host
-        self.port = port
-        self.in_flight = 0
-        self.on_drained: Callable[[], None] | None = None
-        self.withdrawn = False
-
-
-class Waiter:
-    """One request that waits for a deployment to wake. `cancel` frees its place."""
-
-    __slots__ = ("_entry", "counts_as_use", "resume")
-
-    def __init__(
-        self, entry: "Entry", resume: Callable[[Upstream | Refusal], None], *, counts_as_use: bool
-    ) -> None:
-        self._entry = entry
-        self.resume = resume
-        self.counts_as_use = counts_as_use
-
-    def cancel(self) -> None:
-        """Leave the queue; nothing changes for the others. Safe after it was resumed."""
-        waiters = self._entry.waiters
-        if waiters is not None:
-            waiters.pop(self, None)
-
-
-class Entry:
-    """One deployment. Most attributes stay None while it sleeps, to keep it small."""
-
-    __slots__ = (
-        "app_id",
-        "demoted",
-        "deployment_id",
-        "hosts",
-        "last_used",
-        "poke_when_idle",
-        "refusal",
-        "refused",
-        "rules",
-        "turn",
-        "upstreams",
-        "waiters",
-        "waiting_since",
-        "wakes",
-    )
-
-    def __init__(self, deployment_id: DeploymentId, app_id: AppId) -> None:
-        self.deployment_id = deployment_id
-        self.app_id = app_id
-        self.hosts: tuple[str, ...] = ()
-        # It lost a host to another: what its tasks still serve is no use of its own.
-        self.demoted = False
-        self.rules: Rules = _NO_RULES
-        self.upstreams: tuple[Upstream, ...] = ()
-        self.turn = 0
-        self.waiters: dict[Waiter, None] | None = None
-        self.waiting_since: float | None = None  # monotonic
-        self.refusal: Refusal | None = None
-        self.last_used = 0.0
-        self.poke_when_idle = False
-        self.wakes: list[float] | None = None
-        self.refused: dict[str, int] | None = None
 
 
 class Router:
@@ -313,9 +233,6 @@ class Router:
             entry.wakes = []
         entry.wakes.append(seconds)
         del entry.wakes[:-KEPT_WAKES]
-
-
-_NO_RULES = Rules()
 
 
 def _in_flight(upstream: Upstream) -> int:

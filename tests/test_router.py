@@ -2,7 +2,8 @@
 
 from paas.core.ids import AppId, DeploymentId, TaskId
 from paas.core.model import Refusal
-from paas.router import Entry, Router, Rules, Upstream
+from paas.router import Router
+from paas.routes import Entry, Rules, Upstream
 
 ONE, TWO = DeploymentId("one"), DeploymentId("two")
 APP = AppId("app")

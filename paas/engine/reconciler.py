@@ -13,7 +13,7 @@ from paas.engine.executor import Executor
 from paas.engine.lifecycle import Lifecycle
 from paas.engine.sleepers import Sleepers
 from paas.engine.world import World
-from paas.router import Rules
+from paas.routes import Rules
 from paas.store import deployments, snapshots, tasks
 from paas.store.snapshots import Stored
 

@@ -11,7 +11,7 @@ from paas.proxy.response_heads import CONTINUE, ResponseHead, to_client
 from paas.proxy.shared import Shared
 from paas.proxy.sides import Client, Connection, Trailers
 from paas.proxy.wake_policy import Bystander
-from paas.router import Upstream
+from paas.routes import Upstream
 
 CONTINUE_ANSWER = b"HTTP/1.1 100 Continue\r\n\r\n"
 

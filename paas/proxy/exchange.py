@@ -14,7 +14,7 @@ from paas.proxy.request_heads import to_upstream
 from paas.proxy.response_heads import ResponseHead, to_client
 from paas.proxy.sides import Connection, Trailers
 from paas.proxy.tunnel import Tunnel
-from paas.router import Entry, Upstream, Waiter
+from paas.routes import Entry, Upstream, Waiter
 
 
 class Exchange(Answering):

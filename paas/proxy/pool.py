@@ -6,7 +6,7 @@ from paas.proxy.limits import ProxyLimits
 from paas.proxy.opening import Opening
 from paas.proxy.sides import Asker
 from paas.proxy.upstream import UpstreamConnection
-from paas.router import Upstream
+from paas.routes import Upstream
 
 
 class Pool:

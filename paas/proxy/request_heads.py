@@ -11,7 +11,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from paas.proxy.fields import KNOWN, BadHead, Field, as_bad_head, kind_of, tokens, without
 from paas.proxy.framing import BodyReader, ChunkedBody, FixedBody, content_length
 from paas.proxy.wake_policy import Bystander, bystander
-from paas.router import Rules
+from paas.routes import Rules
 
 LONGEST_REMEMBERED = 2048  # bytes of a head that an idle connection may hold
 _LONGEST_CACHED = 256

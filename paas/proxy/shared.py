@@ -6,7 +6,8 @@ from paas.core.ports import Clock
 from paas.proxy.limits import ProxyLimits
 from paas.proxy.pool import Pool
 from paas.proxy.tunnel import Tunnel
-from paas.router import Entry, Router
+from paas.router import Router
+from paas.routes import Entry
 
 
 class WaitingRoom:

@@ -8,7 +8,7 @@ from paas.proxy.framing import BadFraming, BodyReader, CloseDelimitedBody
 from paas.proxy.limits import ProxyLimits
 from paas.proxy.response_heads import OK, SWITCHING, ResponseHead, ResponseReader
 from paas.proxy.sides import Asker
-from paas.router import Upstream
+from paas.routes import Upstream
 
 
 class Keeper(Protocol):

@@ -7,7 +7,7 @@ that wakes for each of them never sleeps. An awake app gets them all.
 from enum import StrEnum
 from functools import lru_cache
 
-from paas.router import Rules
+from paas.routes import Rules
 
 
 class Bystander(StrEnum):
@@ -29,7 +29,7 @@ CRAWLERS = (
     b"yandex.com/bots", b"baiduspider", b"duckduckbot", b"duckassistbot", b"applebot", b"yahoo! slurp",
     b"sogou web spider", b"petalbot", b"seznambot", b"qwantbot", b"qwantify", b"naver.me/spd", b"yeti/1",
     b"exabot", b"mojeekbot", b"coccocbot", b"360spider", b"bytespider", b"ia_archiver", b"archive.org_bot",
-    # language models
+    # collectors of training text
     b"gptbot", b"oai-searchbot", b"chatgpt-user", b"claudebot", b"claude-web", b"claude-user",
     b"anthropic-ai", b"perplexitybot", b"ccbot/", b"google-extended", b"meta-externalagent", b"amazonbot",
     b"cohere-ai", b"diffbot", b"imagesiftbot", b"omgili", b"timpibot", b"youbot",

@@ -2,7 +2,7 @@
 
 from paas.core.ids import DeploymentId, TaskId, new_task_id
 from paas.core.states import DeploymentState, TaskState
-from paas.router import Rules
+from paas.routes import Rules
 from paas.store import apps, deployments, tasks, transitions
 from tests.api.conftest import Api, Json
 

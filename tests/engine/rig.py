@@ -17,7 +17,8 @@ from paas.core.states import LIVE_TASK, DeploymentState, TaskState
 from paas.engine.commands import Commands, DeployRequest
 from paas.engine.reconciler import Pokes, Reconciler
 from paas.engine.world import EngineSettings, World
-from paas.router import Router, Upstream, Waiter
+from paas.router import Router
+from paas.routes import Upstream, Waiter
 from paas.store import artifacts, deployments, feed, tasks
 from paas.store.database import Database
 from tests.engine.fake_driver import FakeDriver, Machine

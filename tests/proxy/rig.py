@@ -11,7 +11,8 @@ from paas.core.ids import AppId, DeploymentId, TaskId
 from paas.core.model import Refusal
 from paas.proxy.limits import ProxyLimits
 from paas.proxy.listener import Proxy
-from paas.router import Router, Rules
+from paas.router import Router
+from paas.routes import Rules
 
 HOST = "hello-default.localhost"
 DEPLOYMENT = DeploymentId("deployment-1")

@@ -7,7 +7,7 @@ import pytest
 
 from paas.core.model import Refusal, WakePolicy
 from paas.proxy.limits import ProxyLimits
-from paas.router import Rules
+from paas.routes import Rules
 from tests.proxy.rig import (
     DEPLOYMENT,
     HOST,

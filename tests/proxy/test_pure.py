@@ -12,7 +12,7 @@ from paas.proxy.framing import BadFraming, ChunkedBody, FixedBody, chunk, conten
 from paas.proxy.request_heads import RequestHead, RequestReader, host_name, to_upstream
 from paas.proxy.response_heads import ResponseReader, to_client
 from paas.proxy.wake_policy import Bystander, bystander
-from paas.router import Rules
+from paas.routes import Rules
 
 Fed = tuple[bytes, bytes | None] | None
 TOKEN = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-", min_size=1, max_size=20)

@@ -18,7 +18,8 @@ from paas.proxy.request_heads import RequestReader
 from paas.proxy.response_heads import ResponseReader
 from paas.proxy.shared import Shared, WaitingRoom
 from paas.proxy.upstream import UpstreamConnection
-from paas.router import Router, Rules
+from paas.router import Router
+from paas.routes import Rules
 from tests.proxy.rig import DEPLOYMENT, HOST, RealClock
 from tests.proxy.rig import request as ask
 from tests.proxy.test_pure import cut
