@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import socket
-from collections import Counter
 from typing import cast
 
 from paas.core.ports import Clock
@@ -35,7 +34,6 @@ class Proxy:
         self._scope = contextlib.AsyncExitStack()
         self._servers: list[asyncio.Server] = []
         self._clients: set[Downstream] = set()
-        self._by_peer: Counter[str] = Counter()
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._all_gone = asyncio.Event()
 

@@ -9,7 +9,7 @@ Both join the commit of others that wait for the writer at the same time.
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -54,11 +54,6 @@ class Tx(Reader):
         with _translated("write"):
             async with self._connection.execute(sql, values) as cursor:
                 return cursor.rowcount
-
-    async def write_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
-        with _translated("write"):
-            async with self._connection.executemany(sql, rows):
-                pass
 
 
 @dataclass(slots=True)

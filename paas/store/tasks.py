@@ -1,7 +1,5 @@
 """SQL about tasks."""
 
-from collections.abc import Sequence
-
 from paas.core.ids import DeploymentId, TaskId
 from paas.core.model import Deployment, Task
 from paas.core.states import LIVE_TASK, TaskState
@@ -60,17 +58,6 @@ async def page(reader: Reader, *, limit: int, offset: int) -> tuple[list[Task], 
 
 async def live_ids(reader: Reader) -> set[TaskId]:
     return {row["id"] for row in await reader.all(f"SELECT id FROM tasks WHERE state IN {LIVE}")}
-
-
-async def count_ready(reader: Reader, deployment_ids: Sequence[DeploymentId]) -> dict[DeploymentId, int]:
-    """Count the running tasks of some deployments."""
-    marks = ", ".join("?" * len(deployment_ids))
-    found = await reader.all(
-        f"SELECT deployment_id, count(*) AS ready FROM tasks WHERE state = 'running'"
-        f" AND deployment_id IN ({marks}) GROUP BY deployment_id",
-        list(deployment_ids),
-    )
-    return {row["deployment_id"]: row["ready"] for row in found}
 
 
 async def request_stop(tx: Tx, task: Task, *, now: float) -> None:

@@ -1,6 +1,7 @@
 """The agent dies and comes back; the apps do not notice, and nothing is told twice or lost."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -213,3 +214,23 @@ async def test_a_port_in_use_is_said_in_a_sentence(agent: Agent) -> None:
     assert second.returncode == 1
     assert "cannot listen" in second.stderr
     assert "Traceback" not in second.stderr
+
+
+async def test_after_everything_died_at_once_apps_come_back(agent: Agent) -> None:
+    """As a reboot does: the agent, every launcher and every program end without a word."""
+    sleeper = await agent.deploy("sleeper", ON_DEMAND_EXIT, idle_timeout_secs=2)
+    await agent.deploy("awake", ON_DEMAND_EXIT, cold_start_enabled=False)
+    before = {(await agent.get(name)).body for name in ("sleeper", "awake")}
+    agent.kill()
+    while found := processes_of(agent.state):
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    agent.start()
+
+    for name in ("sleeper", "awake"):
+        answer = await agent.until(lambda name=name: agent.get(name), lambda found: found.status == 200)  # type: ignore[misc]  # binds the loop's name
+        assert answer.body not in before
+    await agent.until_asleep(sleeper["id"])
+    assert (await agent.get("sleeper")).status == 200
