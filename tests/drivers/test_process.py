@@ -172,8 +172,9 @@ async def test_a_hundred_tasks_at_once_cost_no_descriptor_when_gone(rig: NativeR
 
         await run_to_the_end(driver, rig, 100)
 
-        # One more launcher may be parked, with its pipe and its pidfd, or be about to.
-        await until(lambda: descriptors() <= before + 2)
+        # A few more launchers may be parked after such a crowd, each with a pipe and a pidfd; a leak in
+        # every task would show as a hundred.
+        await until(lambda: descriptors() <= before + 8)
     assert list((rig.root / "runs" / ".parked").iterdir()) == []
 
 
