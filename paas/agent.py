@@ -136,8 +136,8 @@ async def _wired(
         world = World(
             database=database,
             router=router,
-            driver=driver,
-            builder=builder,
+            drivers={"tish": driver},
+            builders={"tish": builder},
             clock=clock,
             settings=EngineSettings(
                 domain=config.proxy.domain,

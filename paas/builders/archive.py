@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from paas.builders.unpack import EXECUTABLE, UnpackLimits, check_links, unpack_tar, unpack_zip
 from paas.core.errors import BadArchive, Unavailable
-from paas.core.model import Artifact
+from paas.core.model import Artifact, Built, Deployment
 
 PROCFILE = "Procfile"
 PROCFILE_LIMIT = 64 * 1024  # bytes
@@ -62,16 +62,16 @@ class ArchiveBuilder:
         """Say where a content is unpacked; tasks run there."""
         return self._programs_root / sha256
 
-    async def build(self, artifact: Artifact) -> tuple[str, ...]:
+    async def build(self, deployment: Deployment, artifact: Artifact | None) -> Built:
         """Unpack it, once per content, and return the command, to be run in its `folder`.
 
         An artifact is an executable file, or a tar, tar.gz or zip with a Procfile or a single executable
         at its root (a single folder around everything is looked through). Raises BadArchive; nothing
         is left behind then. Safe to repeat and to cancel.
         """
-        if artifact.sha256 is None:
-            raise BadArchive(f"cannot build artifact {artifact.id}: nothing was uploaded yet")
-        return await asyncio.to_thread(self._build, artifact.sha256, artifact.name)
+        if artifact is None or artifact.sha256 is None:
+            raise BadArchive(f"cannot build deployment {deployment.id}: nothing was uploaded yet")
+        return Built(command=await asyncio.to_thread(self._build, artifact.sha256, artifact.name))
 
     async def delete(self, sha256: str) -> None:
         """Delete an unpacked program that no task uses; absent is success."""

@@ -46,6 +46,7 @@ class RecordEnd:
 
     task: Task
     exit_code: int | None
+    oom_killed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from typing import Literal
 from paas.core.ids import AppId, ArtifactId, DeploymentId, TaskId
 from paas.core.states import DeploymentState, TaskState
 
+ProcessType = Literal["tish", "docker"]
+
 DEFAULT_NAMESPACE = "default"
 DEVELOPMENT = "development"
 PRODUCTION = "production"
@@ -58,34 +60,54 @@ class Resources:
 
     cpu: str = "100m"
     memory: str = "128Mi"
+    pids: int | None = None  # processes and threads at once; None: the driver's own bound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Networking:
     port: int | None = None  # None: the platform assigns one
-    protocol: str = "http"
+    protocol: Literal["http", "tcp"] = "http"
     health_path: str | None = None
+    proxy_port: int | None = None  # where the proxy listens for a TCP app; None: assigned once and kept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Idle:
+    """Two levels of sleep, in seconds without use: frozen (memory kept), then stopped."""
+
+    freeze_after_secs: float | None = None  # None: never frozen
+    stop_after_secs: float | None = None  # None: as idle_timeout_secs says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Volume:
+    """A folder of the host in a container. A bare name is one of the agent's own volumes."""
+
     host_path: str
     container_path: str
+    read_only: bool = False
+    exclusive: bool = True  # two tasks never write it at a time; means nothing where it is read only
+
+    @property
+    def is_shared(self) -> bool:
+        return self.read_only or not self.exclusive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
     """What a deployment asks for. `tish` is Zectre's word for a native program."""
 
-    process_type: Literal["tish", "docker"] = "tish"
+    process_type: ProcessType = "tish"
     artifact_id: ArtifactId | None = None
     image: str | None = None
+    pull: Literal["missing", "always"] = "missing"  # when the image is asked for at its registry
     replicas: int = 1
     resources: Resources = field(default_factory=Resources)
     networking: Networking = field(default_factory=Networking)
     env: Mapping[str, str] = field(default_factory=dict)
     cold_start_enabled: bool = True
     idle_timeout_secs: float = 300
+    idle: Idle = field(default_factory=Idle)
     max_runtime_secs: float | None = None
     volumes: tuple[Volume, ...] = ()
     start_timeout_secs: float = 60  # from its start until it is ready
@@ -106,6 +128,8 @@ class Deployment:
     spec: Spec
     revision: int  # grows when a change of the spec needs new tasks
     command: tuple[str, ...] | None  # argv inside the unpacked artifact, once known
+    image: str | None  # what its tasks run, once known: by digest or id, so that no tag can move it
+    exposed_port: int | None  # where the image says that it listens
     slept_at: float  # use before this moment does not keep it awake (sleep, scale to zero)
     woken_at: float  # counts as use (wake); also forgets earlier failures
     created_at: float
@@ -174,10 +198,24 @@ class Instance:
     """What a driver sees of one task."""
 
     task_id: TaskId
-    status: Literal["up", "exited"]
+    status: Literal["up", "frozen", "exited"]
     address: Address | None = None
     pid: int | None = None  # natively that of the session and process group
     exit_code: int | None = None  # None also when it cannot be known any more
+    oom_killed: bool = False  # it ended because it wanted more memory than it may have
+
+    @property
+    def lives(self) -> bool:
+        return self.status != "exited"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What a builder made of a deployment: how its tasks are started."""
+
+    command: tuple[str, ...] = ()  # argv inside the unpacked artifact
+    image: str | None = None  # by digest or id
+    exposed_port: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,13 +225,18 @@ class TaskSpec:
     task_id: TaskId
     deployment_id: DeploymentId
     app_id: AppId
-    artifact_sha256: str
+    app_name: str = ""
+    artifact_sha256: str = ""  # of a native program
+    image: str = ""  # of a container
     command: tuple[str, ...]
     env: Mapping[str, str]  # complete but for HOST, PORT, PATH and the like, which the driver adds
-    port: int
+    port: int  # where it has to listen, in its own network if it has one
     cpu_millis: int
     memory_bytes: int
+    pids: int | None = None
     max_runtime_secs: float | None
+    grace_secs: float = 10  # between being asked to end and being killed
+    volumes: tuple[Volume, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,7 @@ class Snapshot:
     """What is true of one deployment: as stored, as drivers see it, as traffic wants it."""
 
     deployment: Deployment
-    has_artifact: bool  # its bytes are here
+    has_artifact: bool  # its bytes are here, or its image has a name
     is_current: bool
     newer_is_current: bool
     live: tuple[Task, ...]
@@ -152,13 +152,19 @@ def _follow_the_world(s: Snapshot, draft: _Draft) -> None:
             case TaskState.STARTING:
                 draft.actions.append(StartTask(task))
             case TaskState.RUNNING if not is_up:
-                draft.actions.append(RecordEnd(task, instance.exit_code if instance else None))
+                draft.actions.append(_end_of(task, instance))
             case TaskState.RUNNING if task.id not in s.published:
                 draft.actions.append(PublishTask(task))
             case TaskState.PENDING if is_up:
                 draft.actions.append(StartTask(task))
             case _:
                 pass
+
+
+def _end_of(task: Task, instance: Instance | None) -> RecordEnd:
+    if instance is None:
+        return RecordEnd(task, None)
+    return RecordEnd(task, instance.exit_code, oom_killed=instance.oom_killed)
 
 
 def _target(s: Snapshot, now: float, draft: _Draft) -> int:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from paas.core.ids import DeploymentId, TaskId
-from paas.core.model import Address, Artifact, Instance, Live, TaskSpec
+from paas.core.model import Address, Artifact, Built, Deployment, Instance, Live, TaskSpec
 
 
 class Clock(Protocol):
@@ -15,7 +15,14 @@ class Clock(Protocol):
 
 
 class Driver(Protocol):
-    """Runs tasks; names them by `TaskSpec.task_id`, so no handle is ever stored."""
+    """Runs tasks; names them by `TaskSpec.task_id`, so no handle is ever stored.
+
+    Any verb raises Unavailable while what runs the tasks cannot be asked.
+    """
+
+    @property
+    def own_network(self) -> bool:
+        """Say whether each task has an address of its own, so that ports need not differ."""
 
     async def prepare(self, spec: TaskSpec) -> None:
         """Make everything that a start would have to wait for, short of starting."""
@@ -45,8 +52,8 @@ class Driver(Protocol):
 class Builder(Protocol):
     """Makes an artifact ready to run."""
 
-    async def build(self, artifact: Artifact) -> tuple[str, ...]:
-        """Unpack it (once per content) and return the command. Raises BadArchive."""
+    async def build(self, deployment: Deployment, artifact: Artifact | None) -> Built:
+        """Unpack the artifact (once per content), or fetch the image. Raises BadArchive and Unavailable."""
 
 
 class LiveView(Protocol):

@@ -68,6 +68,10 @@ class ProcessDriver:
         self._loops: list[asyncio.Task[None]] = []
         self._group = asyncio.TaskGroup()
 
+    @property
+    def own_network(self) -> bool:
+        return False
+
     async def __aenter__(self) -> Self:
         """Make the folders and try a launcher. Raises StateUnusable, with the cause, if that fails."""
         await asyncio.to_thread(self._open)

@@ -72,6 +72,14 @@ class Executor:
             await self._act(stored, action)
         except Stale:
             logger.debug("Somebody else moved it first", extra={"event": "stale", "subject": subject})
+        except Unavailable as error:
+            delay = AGAIN_AFTER_SECS
+            logger.warning(
+                "Cannot perform %s now: %s",
+                type(action).__name__,
+                error.message,
+                extra={"event": "action.unavailable", "deployment": key, "subject": subject},
+            )
         except Exception:  # an action may fail, the agent may not
             delay = AGAIN_AFTER_SECS
             logger.exception(
@@ -99,8 +107,8 @@ class Executor:
                 return self._lifecycle.publish_again(stored, task)
             case StopTask():
                 return self._lifecycle.stop(stored, action)
-            case RecordEnd(task=task, exit_code=code):
-                return self._lifecycle.record_end(task, code)
+            case RecordEnd():
+                return self._lifecycle.record_end(stored, action)
             case Activate():
                 return self._activate(stored)
             case EndDeployment(to=to, reason=reason):
@@ -112,7 +120,7 @@ class Executor:
     async def _build(self, stored: Stored) -> None:
         """Make the artifact ready to run; a broken one fails the deployment with its reason."""
         world, deployment, artifact = self._world, stored.deployment, stored.artifact
-        if artifact is None:
+        if artifact is None and deployment.spec.image is None:
             return  # deleted since the plan was made: it waits for another
         if deployment.state is DeploymentState.QUEUED:
             async with world.database.record() as tx:
@@ -120,7 +128,7 @@ class Executor:
                     tx, deployment, DeploymentState.BUILDING, now=world.clock.now()
                 )
         try:
-            command = await world.builder.build(artifact)
+            built = await world.builder(deployment).build(deployment, artifact)
         except (BadArchive, Unavailable) as error:
             async with world.database.record() as tx:
                 await transitions.move_deployment(
@@ -133,7 +141,13 @@ class Executor:
             return
         async with world.database.record() as tx:
             await transitions.move_deployment(
-                tx, deployment, DeploymentState.STARTING, now=world.clock.now(), command=command
+                tx,
+                deployment,
+                DeploymentState.STARTING,
+                now=world.clock.now(),
+                command=built.command,
+                image=built.image,
+                exposed_port=built.exposed_port,
             )
 
     async def _create(self, stored: Stored, count: int) -> None:

@@ -10,8 +10,8 @@ import logging
 import os
 from datetime import timedelta
 
-from paas.core.actions import StopTask
-from paas.core.errors import PaasError, StartFailed
+from paas.core.actions import RecordEnd, StopTask
+from paas.core.errors import PaasError, StartFailed, Unavailable
 from paas.core.ids import TaskId
 from paas.core.model import Address, Instance, Refusal, Task, TaskSpec
 from paas.core.resources import cpu_millis, memory_bytes
@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 NOTE_AFTER_SECS = 0.05  # a start that takes longer is recorded as it goes on
 WOKEN_FIRST_SECS = 0.005  # requests that waited are sent on their way before a wake is recorded
+UNAVAILABLE_SECS = 1.0  # how long requests hear at once that what runs the tasks cannot be asked
+DEFAULT_PORT = 8080  # where a container listens that says nothing of it
 SIGNALLED = 128  # a shell's exit code for a program that a signal ended is this plus the signal
 
 
@@ -36,11 +38,12 @@ class Lifecycle:
         self._group = group
         self._ports = PortPool(world.settings.first_port, world.settings.last_port, run=os.getpid())
         self._port_of: dict[TaskId, int] = {}
-        self._ended: set[TaskId] = set()
+        self._starting: set[TaskId] = set()
+        self._ended: set[TaskId] = set()  # of those that start
 
     def note_end(self, task_id: TaskId) -> None:
         """Hear from the driver that a task ended, so that a start in hand does not wait for it."""
-        if task_id in self._port_of:  # else it is forgotten already
+        if task_id in self._starting:  # else nobody waits for it
             self._ended.add(task_id)
 
     def note_running(self, instance: Instance) -> None:
@@ -52,7 +55,7 @@ class Lifecycle:
     async def prepare(self, stored: Stored, task_id: TaskId) -> None:
         """Do ahead what a start would wait for; what fails here fails again, with its reason, there."""
         try:
-            await self._world.driver.prepare(self._spec(stored, task_id, port=0))
+            await self._world.driver(stored.deployment).prepare(self._spec(stored, task_id, port=0))
         except PaasError as error:
             logger.warning(
                 "Cannot prepare a task: %s",
@@ -66,9 +69,16 @@ class Lifecycle:
         Recording is off the path of the request that waits: the row and the name exist already. A
         quick start is recorded in one go after it.
         """
+        self._starting.add(task.id)
+        try:
+            await self._start(stored, task)
+        finally:
+            self._starting.discard(task.id)
+            self._ended.discard(task.id)
+
+    async def _start(self, stored: Stored, task: Task) -> None:
         started_at = self._world.clock.now()
         port: int | None = None
-        self._ended.discard(task.id)
         settled = asyncio.Event()
         noting: asyncio.Task[Task] | None = None
         try:
@@ -77,6 +87,11 @@ class Lifecycle:
             address = instance.address or Address(host="127.0.0.1", port=port)
             noting = self._group.create_task(self._note_if_slow(task, address.port, started_at, settled))
             await self._until_ready(stored, task, instance, address)
+        except Unavailable as error:  # no fault of the task's: it stays, to be started again
+            settled.set()
+            until = self._world.clock.now() + UNAVAILABLE_SECS
+            self._world.router.refuse(stored.deployment.id, Refusal(reason=error.message, until=until))
+            raise
         except PaasError as error:
             settled.set()
             noted = task if noting is None else await noting
@@ -102,26 +117,32 @@ class Lifecycle:
         limit_secs = stored.deployment.spec.start_timeout_secs
         try:
             async with asyncio.timeout(limit_secs):
-                return await self._world.driver.start(spec)
+                return await self._world.driver(stored.deployment).start(spec)
         except TimeoutError:
             raise StartFailed(f"not started after {limit_secs:g} s") from None
 
     def _port_for(self, stored: Stored, task: Task) -> int:
-        """Reserve a port for a task, once. Raises StartFailed."""
+        """Say where a task has to listen; a port of the host's is reserved, once. Raises StartFailed."""
+        deployment = stored.deployment
+        wanted = deployment.spec.networking.port
+        if self._world.driver(deployment).own_network:
+            return wanted or deployment.exposed_port or DEFAULT_PORT
         port = self._port_of.get(task.id)
         if port is None:
-            port = self._port_of[task.id] = self._ports.take(stored.deployment.spec.networking.port)
+            port = self._port_of[task.id] = self._ports.take(wanted)
         return port
 
     async def publish_again(self, stored: Stored, task: Task) -> None:
         """Let a task that outlived the agent take traffic again."""
-        instance = (await self._world.driver.look([task.id])).get(task.id)
+        driver = self._world.driver(stored.deployment)
+        instance = (await driver.look([task.id])).get(task.id)
         if instance is None or instance.status != "up":
             return
         address = instance.address
         if address is None:
             raise StartFailed(f"cannot reach task {task.id}: its port is not known")
-        self.note_running(instance)
+        if not driver.own_network:
+            self.note_running(instance)
         self._world.router.publish(stored.deployment.id, task.id, address.host, address.port)
         self._world.task_started(task.id)
 
@@ -139,7 +160,7 @@ class Lifecycle:
         if action.drains:
             await self._until_drained(stored, task)
         grace = timedelta(seconds=stored.deployment.spec.stop_grace_secs)
-        exit_code = await world.driver.stop(task.id, grace=grace)
+        exit_code = await world.driver(stored.deployment).stop(task.id, grace=grace)
         now = world.clock.now()
         async with world.database.record() as tx:
             await transitions.move_task(
@@ -151,7 +172,7 @@ class Lifecycle:
                 exit_code=exit_code,
                 ended_at=now,
             )
-        await self._forget(task)
+        await self._forget(stored, task)
         if task.state is not TaskState.PENDING:
             logger.info(
                 "Task stopped: %s",
@@ -159,10 +180,13 @@ class Lifecycle:
                 extra={"event": "task.stopped", "app": stored.app.name, "task": task.id},
             )
 
-    async def record_end(self, task: Task, exit_code: int | None) -> None:
+    async def record_end(self, stored: Stored, action: RecordEnd) -> None:
         """Record that a running task ended by itself."""
+        task, exit_code = action.task, action.exit_code
+        reason = _how(exit_code, oom_killed=action.oom_killed)
         self._world.router.withdraw(task.deployment_id, task.id)
-        await self._world.driver.stop(task.id, grace=timedelta(0))  # whatever it left running
+        # Whatever it left running.
+        await self._world.driver(stored.deployment).stop(task.id, grace=timedelta(0))
         now = self._world.clock.now()
         async with self._world.database.record() as tx:
             await transitions.move_task(
@@ -170,15 +194,13 @@ class Lifecycle:
                 task,
                 TaskState.STOPPED if exit_code == 0 else TaskState.FAILED,
                 now=now,
-                reason=_how(exit_code),
+                reason=reason,
                 exit_code=exit_code,
                 crashed=True,
                 ended_at=now,
             )
-        await self._forget(task)
-        logger.warning(
-            "Task ended by itself: %s", _how(exit_code), extra={"event": "task.ended", "task": task.id}
-        )
+        await self._forget(stored, task)
+        logger.warning("Task ended by itself: %s", reason, extra={"event": "task.ended", "task": task.id})
 
     async def _until_ready(self, stored: Stored, task: Task, instance: Instance, address: Address) -> None:
         spec = stored.deployment.spec
@@ -189,7 +211,7 @@ class Lifecycle:
             health_path=spec.networking.health_path,
             timeout_secs=spec.start_timeout_secs,
             has_ended=lambda: task.id in self._ended,
-            is_its_own=lambda: self._world.driver.listens(task.id, address),
+            is_its_own=lambda: self._world.driver(stored.deployment).listens(task.id, address),
         )
 
     async def _note_if_slow(self, task: Task, port: int, started_at: float, settled: asyncio.Event) -> Task:
@@ -208,12 +230,13 @@ class Lifecycle:
 
     async def _start_failed(self, stored: Stored, task: Task, error: PaasError) -> None:
         """Record why, answer whoever waits, and leave no process."""
-        seen = (await self._world.driver.look([task.id])).get(task.id)
-        exit_code = await self._world.driver.stop(task.id, grace=timedelta(0))
+        driver = self._world.driver(stored.deployment)
+        seen = (await driver.look([task.id])).get(task.id)
+        exit_code = await driver.stop(task.id, grace=timedelta(0))
         reason = error.message
         if seen is not None and seen.status == "exited":
             exit_code = seen.exit_code
-            reason = f"{_how(exit_code)} before it was ready"
+            reason = f"{_how(exit_code, oom_killed=seen.oom_killed)} before it was ready"
         now = self._world.clock.now()
         async with self._world.database.record() as tx:
             await transitions.move_task(
@@ -227,7 +250,7 @@ class Lifecycle:
                 ended_at=now,
             )
         self._world.router.refuse(stored.deployment.id, Refusal(reason=reason, until=now + 1))
-        await self._forget(task)
+        await self._forget(stored, task)
         logger.warning(
             "Task failed to start: %s",
             reason,
@@ -247,23 +270,25 @@ class Lifecycle:
                 extra={"event": "task.not_drained", "app": stored.app.name, "task": task.id},
             )
 
-    async def _forget(self, task: Task) -> None:
+    async def _forget(self, stored: Stored, task: Task) -> None:
         self._world.task_ended(task.id)
-        self._ended.discard(task.id)
         port = self._port_of.pop(task.id, None)
         if port is not None:
             self._ports.give_back(port)
-        await self._world.driver.forget(task.id)
+        await self._world.driver(stored.deployment).forget(task.id)
 
     def _spec(self, stored: Stored, task_id: TaskId, *, port: int) -> TaskSpec:
         deployment, artifact = stored.deployment, stored.artifact
-        if artifact is None or artifact.sha256 is None or deployment.command is None:
+        sha256 = None if artifact is None else artifact.sha256
+        if deployment.command is None or (sha256 is None and deployment.image is None):
             raise StartFailed("its artifact is gone")
         return TaskSpec(
             task_id=task_id,
             deployment_id=deployment.id,
             app_id=deployment.app_id,
-            artifact_sha256=artifact.sha256,
+            app_name=stored.app.name,
+            artifact_sha256=sha256 or "",
+            image=deployment.image or "",
             command=deployment.command,
             env={
                 **deployment.spec.env,
@@ -274,7 +299,10 @@ class Lifecycle:
             port=port,
             cpu_millis=cpu_millis(deployment.spec.resources.cpu),
             memory_bytes=memory_bytes(deployment.spec.resources.memory),
+            pids=deployment.spec.resources.pids,
             max_runtime_secs=deployment.spec.max_runtime_secs,
+            grace_secs=deployment.spec.stop_grace_secs,
+            volumes=deployment.spec.volumes,
         )
 
 
@@ -286,8 +314,10 @@ async def _note_starting(tx: Tx, task: Task, port: int | None, started_at: float
     )
 
 
-def _how(exit_code: int | None) -> str:
+def _how(exit_code: int | None, *, oom_killed: bool = False) -> str:
     """Say how a process ended, in words."""
+    if oom_killed:
+        return "it was ended because it used more memory than it may"
     if exit_code is None:
         return "it ended, its exit code is not known"
     if exit_code > SIGNALLED:

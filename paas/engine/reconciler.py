@@ -5,10 +5,13 @@ import logging
 from datetime import timedelta
 
 from paas.core.actions import StartTask
+from paas.core.errors import Unavailable
 from paas.core.hosts import hosts_of
 from paas.core.ids import DeploymentId
+from paas.core.model import Refusal
 from paas.core.plan import Snapshot, plan
-from paas.core.states import TaskState
+from paas.core.ports import Driver
+from paas.core.states import SERVING_DEPLOYMENT, TaskState
 from paas.engine.executor import Executor
 from paas.engine.lifecycle import Lifecycle
 from paas.engine.sleepers import Sleepers
@@ -20,6 +23,7 @@ from paas.store.snapshots import Stored
 logger = logging.getLogger(__name__)
 
 AGAIN_AFTER_SECS = 1.0  # a pass that failed is looked at again
+UNREACHABLE_AGAIN_SECS = 5.0  # and one whose driver could not be asked; it hints when it can be again
 _NO_GRACE = timedelta(0)
 
 
@@ -59,8 +63,10 @@ class Reconciler:
         async with asyncio.TaskGroup() as group:
             lifecycle = Lifecycle(self._world, group)
             executor = Executor(self._world, lifecycle, group)
-            group.create_task(self._follow_hints(lifecycle), name="hints")
-            await self._take_stock(lifecycle)
+            for kind, driver in self._world.drivers.items():
+                group.create_task(self._follow_hints(lifecycle, driver), name=f"hints of {kind}")
+                if not await self._take_stock(lifecycle, driver):
+                    group.create_task(self._take_stock_later(lifecycle, driver), name=f"stock of {kind}")
             for key in await deployments.to_look_at(self._world.database.reader):
                 await self._pass(executor, key)
             opened.set()
@@ -92,13 +98,17 @@ class Reconciler:
         for task in stored.live:
             if task.state is not TaskState.PENDING:  # thousands may sleep with one
                 self._deployment_of[task.id] = key
-        seen = await world.driver.look([task.id for task in stored.live])
+        try:
+            seen = await world.driver(stored.deployment).look([task.id for task in stored.live])
+        except Unavailable as error:
+            self._note_unreachable(stored, error)
+            return
         # No await from here on: what the router says is still true when it is acted upon.
         now = world.clock.now()
         decided = plan(
             Snapshot(
                 deployment=stored.deployment,
-                has_artifact=stored.artifact is not None and stored.artifact.sha256 is not None,
+                has_artifact=_has_artifact(stored),
                 is_current=stored.is_current,
                 newer_is_current=stored.newer_is_current,
                 live=stored.live,
@@ -149,28 +159,50 @@ class Reconciler:
         if delay is not None:
             self._timers[key] = asyncio.get_running_loop().call_later(max(0.0, delay), self._pokes.poke, key)
 
-    async def _follow_hints(self, lifecycle: Lifecycle) -> None:
-        async for task_id in self._world.driver.hints():
+    def _note_unreachable(self, stored: Stored, error: Unavailable) -> None:
+        """Answer requests that find no task with the cause, leave what runs in traffic, look again."""
+        key = stored.deployment.id
+        if stored.deployment.state in SERVING_DEPLOYMENT:
+            self._route(stored)
+            if not self._world.router.published(key):
+                until = self._world.clock.now() + UNREACHABLE_AGAIN_SECS
+                self._world.router.refuse(key, Refusal(reason=error.message, until=until))
+        self._look_again(key, UNREACHABLE_AGAIN_SECS)
+
+    async def _follow_hints(self, lifecycle: Lifecycle, driver: Driver) -> None:
+        async for task_id in driver.hints():
             lifecycle.note_end(task_id)
             key = self._deployment_of.get(task_id)
             if key is not None:
                 self._pokes.poke(key)
 
-    async def _take_stock(self, lifecycle: Lifecycle) -> None:
+    async def _take_stock(self, lifecycle: Lifecycle, driver: Driver) -> bool:
         """Before anything starts: keep the ports of what runs, end what has no live row.
 
-        Such an orphan was left by a crash, or belongs to another database.
+        Such an orphan was left by a crash, or belongs to another database. False: the driver cannot be asked.
         """
-        known = await tasks.live_ids(self._world.database.reader)
-        for task_id, instance in (await self._world.driver.survey()).items():
-            if task_id in known:
-                lifecycle.note_running(instance)
-                continue
-            logger.warning(
-                "Stopping a task without a record", extra={"event": "task.orphan", "task": task_id}
-            )
-            await self._world.driver.stop(task_id, grace=_NO_GRACE)
-            await self._world.driver.forget(task_id)
+        try:
+            # Before the rows are read: what starts meanwhile is in neither, or in both.
+            found = await driver.survey()
+            known = await tasks.live_ids(self._world.database.reader)
+            for task_id, instance in found.items():
+                if task_id in known:
+                    if not driver.own_network:
+                        lifecycle.note_running(instance)
+                    continue
+                logger.warning(
+                    "Stopping a task without a record", extra={"event": "task.orphan", "task": task_id}
+                )
+                await driver.stop(task_id, grace=_NO_GRACE)
+                await driver.forget(task_id)
+        except Unavailable as error:
+            logger.warning("Cannot take stock: %s", error.message, extra={"event": "driver.unavailable"})
+            return False
+        return True
+
+    async def _take_stock_later(self, lifecycle: Lifecycle, driver: Driver) -> None:
+        while not await self._take_stock(lifecycle, driver):
+            await self._world.clock.sleep(UNREACHABLE_AGAIN_SECS)
 
     async def _resync(self) -> None:
         """Look at everything that runs from time to time, spread over the interval."""
@@ -185,3 +217,9 @@ class Reconciler:
             for key in restless:
                 await self._world.clock.sleep(interval / 2 / len(restless))
                 self._pokes.poke(key)
+
+
+def _has_artifact(stored: Stored) -> bool:
+    if stored.deployment.spec.image is not None:
+        return True
+    return stored.artifact is not None and stored.artifact.sha256 is not None

@@ -1,10 +1,11 @@
 """What the reconciler and the executor share: the parts that act, and plain settings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
 from paas.core.ids import DeploymentId, TaskId
+from paas.core.model import Deployment, ProcessType
 from paas.core.ports import Builder, Clock, Driver
 from paas.router import Router
 from paas.store.database import Database
@@ -23,10 +24,16 @@ class EngineSettings:
 class World:
     database: Database
     router: Router
-    driver: Driver
-    builder: Builder
+    drivers: Mapping[ProcessType, Driver]
+    builders: Mapping[ProcessType, Builder]
     clock: Clock
     settings: EngineSettings
     task_started: Callable[[TaskId], None]  # its output is worth watching
     task_ended: Callable[[TaskId], None]
     poke: Callable[[DeploymentId], None]
+
+    def driver(self, deployment: Deployment) -> Driver:
+        return self.drivers[deployment.spec.process_type]
+
+    def builder(self, deployment: Deployment) -> Builder:
+        return self.builders[deployment.spec.process_type]

@@ -13,7 +13,7 @@ SORTABLE = ("version", "environment", "created_at", "updated_at")
 async def insert(tx: Tx, deployment: Deployment) -> None:
     await tx.write(
         f"INSERT INTO deployments ({rows.DEPLOYMENT_COLUMNS}, artifact_id)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             deployment.id,
             deployment.app_id,
@@ -25,6 +25,8 @@ async def insert(tx: Tx, deployment: Deployment) -> None:
             rows.to_json(deployment.spec),
             deployment.revision,
             None if deployment.command is None else rows.to_json(deployment.command),
+            deployment.image,
+            deployment.exposed_port,
             deployment.slept_at,
             deployment.woken_at,
             deployment.created_at,

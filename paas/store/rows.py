@@ -17,8 +17,8 @@ APP_COLUMNS = (
 )
 ARTIFACT_COLUMNS = "id, name, content_type, size_bytes, sha256, created_at, uploaded_at"
 DEPLOYMENT_COLUMNS = (
-    "id, app_id, sha, version, environment, state, reason, spec, revision, command, slept_at, woken_at,"
-    " created_at, updated_at"
+    "id, app_id, sha, version, environment, state, reason, spec, revision, command, image, exposed_port,"
+    " slept_at, woken_at, created_at, updated_at"
 )
 TASK_COLUMNS = (
     "id, deployment_id, revision, state, reason, port, exit_code, crashed, stop_requested, created_at,"
@@ -80,6 +80,8 @@ def deployment(row: Row) -> Deployment:
         spec=_spec.decode(row["spec"]),
         revision=row["revision"],
         command=None if command is None else _command.decode(command),
+        image=row["image"],
+        exposed_port=row["exposed_port"],
         slept_at=row["slept_at"],
         woken_at=row["woken_at"],
         created_at=row["created_at"],

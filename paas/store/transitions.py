@@ -27,6 +27,8 @@ class DeploymentFacts(TypedDict, total=False):
     """What is learned of a deployment in the moment of its move."""
 
     command: tuple[str, ...]
+    image: str | None
+    exposed_port: int | None
     slept_at: float
 
 

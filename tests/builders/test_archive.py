@@ -18,6 +18,7 @@ from paas.builders.unpack import UnpackLimits
 from paas.core.errors import BadArchive
 from paas.core.ids import ArtifactId
 from paas.core.model import Artifact
+from tests.core.records import DEPLOYMENT
 
 SCRIPT = b"#!/bin/sh\necho hello\n"
 SHA = "ab" * 32
@@ -45,7 +46,7 @@ class Bench:
             created_at=0,
             uploaded_at=0,
         )
-        return await self.builder.build(artifact)
+        return (await self.builder.build(DEPLOYMENT, artifact)).command
 
     async def refuses(self, content: bytes, cause: str) -> None:
         with pytest.raises(BadArchive, match=cause):

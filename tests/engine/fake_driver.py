@@ -190,6 +190,10 @@ class FakeDriver:
             self._machine.end(task_id, KILLED)
             del self._machine.runs[task_id]
 
+    @property
+    def own_network(self) -> bool:
+        return False
+
     async def hints(self) -> AsyncGenerator[TaskId, None]:
         while True:
             yield await self._hints.get()

@@ -12,7 +12,7 @@ from paas.artifacts import ArtifactFiles
 from paas.core.actions import Action
 from paas.core.errors import BadArchive, Unavailable
 from paas.core.ids import ArtifactId, DeploymentId, TaskId, new_artifact_id
-from paas.core.model import App, Artifact, Deployment, Event, Refusal, Spec, Task
+from paas.core.model import App, Artifact, Built, Deployment, Event, Refusal, Spec, Task
 from paas.core.states import LIVE_TASK, DeploymentState, TaskState
 from paas.engine.commands import Commands, DeployRequest
 from paas.engine.reconciler import Pokes, Reconciler
@@ -36,10 +36,11 @@ IDLE_SECS = 300.0
 class FakeBuilder:
     """Finds a command in every artifact but those called broken."""
 
-    async def build(self, artifact: Artifact) -> tuple[str, ...]:
-        if artifact.name == "broken":
+    async def build(self, deployment: Deployment, artifact: Artifact | None) -> Built:
+        assert deployment.spec.process_type == "tish"
+        if artifact is not None and artifact.name == "broken":
             raise BadArchive("cannot unpack it: it is broken")
-        return ("run",)
+        return Built(command=("run",))
 
 
 @dataclass(slots=True, eq=False)
@@ -234,8 +235,8 @@ async def running(
         world = World(
             database=database,
             router=router,
-            driver=driver,
-            builder=FakeBuilder(),
+            drivers={"tish": driver},
+            builders={"tish": FakeBuilder()},
             clock=clock,
             settings=EngineSettings(domain="localhost", drain=DRAIN, resync=resync),
             task_started=lambda _: None,

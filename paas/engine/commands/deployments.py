@@ -161,6 +161,8 @@ class DeploymentCommands:
             spec=spec,
             revision=1,
             command=None,
+            image=None,
+            exposed_port=None,
             slept_at=0.0,
             woken_at=0.0,
             created_at=now,
