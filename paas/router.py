@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 from paas.core.ids import AppId, DeploymentId, TaskId
 from paas.core.model import Demand, Live, Refusal, WakeStats
 from paas.core.ports import Clock
+from paas.counting import Counting, demand_of
 from paas.routes import Entry, Rules, Upstream, Waiter
-
-KEPT_WAKES = 32  # durations remembered per deployment, for p50 and p95
+from paas.tallies import WakeLog
 
 
 class Router:
@@ -22,6 +22,7 @@ class Router:
         self._hosts: dict[str, Entry] = {}
         self._draining: dict[TaskId, Upstream] = {}  # withdrawn, with requests still open
         self._rules: dict[Rules, Rules] = {}
+        self.counting = Counting(self._entries, self._draining)
         self._on_withdrawn: list[Callable[[Upstream], None]] = []
 
     # For the proxy
@@ -54,6 +55,7 @@ class Router:
         if upstream.withdrawn:
             if not upstream.in_flight:
                 self._draining.pop(upstream.task_id, None)
+                entry.tally().add(upstream.tally)
                 if upstream.on_drained is not None:
                     upstream.on_drained()
             return
@@ -95,16 +97,12 @@ class Router:
         self._on_withdrawn.append(callback)
 
     def wake_stats(self, entry: Entry) -> WakeStats | None:
-        wakes = entry.wakes
-        if not wakes:
-            return None
-        ordered = sorted(wakes)
-        return WakeStats(
-            count=len(wakes),
-            last=wakes[-1],
-            p50=ordered[len(ordered) // 2],
-            p95=ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))],
-        )
+        return None if entry.wakes is None else entry.wakes.stats()
+
+    def note_first_byte(self, entry: Entry, seconds: float) -> None:
+        """Note that a request which had waited gets its answer, so long after a task was ready."""
+        if entry.wakes is not None:
+            entry.wakes.note_first_byte(seconds)
 
     # For the engine
 
@@ -133,11 +131,25 @@ class Router:
         self.refuse(deployment_id, Refusal(reason="it was removed", until=None))
         for upstream in entry.upstreams:
             self.withdraw(deployment_id, upstream.task_id)
+        self.counting.keep(entry)
         self._hosts = {host: found for host, found in self._hosts.items() if found is not entry}
         del self._entries[deployment_id]
 
-    def publish(self, deployment_id: DeploymentId, task_id: TaskId, host: str, port: int) -> None:
-        """Let a ready task take traffic, and resume everyone who waited. Repeatable."""
+    def publish(
+        self,
+        deployment_id: DeploymentId,
+        task_id: TaskId,
+        host: str,
+        port: int,
+        *,
+        submitted_at: float | None = None,
+        started_at: float | None = None,
+    ) -> None:
+        """Let a ready task take traffic, and resume everyone who waited. Repeatable.
+
+        When its start was submitted and when the driver had done it, in monotonic seconds, is for
+        the phases of the wake.
+        """
         entry = self._entries.get(deployment_id)
         if entry is None or any(up.task_id == task_id for up in entry.upstreams):
             return
@@ -146,7 +158,9 @@ class Router:
         entry.demoted = False
         entry.last_used = self._clock.now()
         if entry.waiting_since is not None:
-            self._note_wake(entry, self._clock.monotonic() - entry.waiting_since)
+            if entry.wakes is None:
+                entry.wakes = WakeLog()
+            entry.wakes.note(entry.waiting_since, submitted_at, started_at, self._clock.monotonic())
         for waiter in self._take_waiters(entry):
             upstream = self.take(entry, counts_as_use=waiter.counts_as_use)
             if upstream is not None:
@@ -164,6 +178,8 @@ class Router:
         upstream.withdrawn = True
         if upstream.in_flight:
             self._draining[task_id] = upstream
+        else:
+            entry.tally().add(upstream.tally)
         for callback in self._on_withdrawn:
             callback(upstream)
         return True
@@ -183,11 +199,7 @@ class Router:
         entry = self._entries.get(deployment_id)
         if entry is None:
             return Demand(waiting=0, in_flight=0, last_used=0.0)
-        return Demand(
-            waiting=len(entry.waiters) if entry.waiters else 0,
-            in_flight=sum(upstream.in_flight for upstream in entry.upstreams),
-            last_used=entry.last_used,
-        )
+        return demand_of(entry)
 
     def published(self, deployment_id: DeploymentId) -> dict[TaskId, int]:
         """List the tasks that take traffic, with what each has in flight."""
@@ -227,12 +239,6 @@ class Router:
         entry.waiters = None
         entry.waiting_since = None
         return waiters
-
-    def _note_wake(self, entry: Entry, seconds: float) -> None:
-        if entry.wakes is None:
-            entry.wakes = []
-        entry.wakes.append(seconds)
-        del entry.wakes[:-KEPT_WAKES]
 
 
 def _in_flight(upstream: Upstream) -> int:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from paas.core.ids import AppId, DeploymentId, TaskId
 from paas.core.model import Refusal, WakePolicy
+from paas.tallies import Tally, WakeLog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +22,7 @@ _NO_RULES = Rules()
 class Upstream:
     """A ready task. `in_flight` counts open requests, streams and upgraded connections."""
 
-    __slots__ = ("entry", "host", "in_flight", "on_drained", "port", "task_id", "withdrawn")
+    __slots__ = ("entry", "host", "in_flight", "on_drained", "port", "tally", "task_id", "withdrawn")
 
     def __init__(self, entry: "Entry", task_id: TaskId, host: str, port: int) -> None:
         self.entry = entry
@@ -31,6 +32,7 @@ class Upstream:
         self.in_flight = 0
         self.on_drained: Callable[[], None] | None = None
         self.withdrawn = False
+        self.tally = Tally()
 
 
 class Waiter:
@@ -61,6 +63,7 @@ class Entry:
         "deployment_id",
         "hosts",
         "last_used",
+        "past",
         "poke_when_idle",
         "refusal",
         "refused",
@@ -86,5 +89,12 @@ class Entry:
         self.refusal: Refusal | None = None
         self.last_used = 0.0
         self.poke_when_idle = False
-        self.wakes: list[float] | None = None
+        self.wakes: WakeLog | None = None
+        self.past: Tally | None = None  # of tasks that take no more traffic, and of answers in their place
         self.refused: dict[str, int] | None = None
+
+    def tally(self) -> Tally:
+        """Give what counts for the deployment but for none of its tasks."""
+        if self.past is None:
+            self.past = Tally()
+        return self.past

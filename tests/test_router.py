@@ -1,9 +1,12 @@
 """The router alone: counts, waiters, hosts. Pure functions on one thread, so exact."""
 
+import sys
+
 from paas.core.ids import AppId, DeploymentId, TaskId
 from paas.core.model import Refusal
 from paas.router import Router
 from paas.routes import Entry, Rules, Upstream
+from paas.tallies import KEPT_WAKES, WakeLog
 
 ONE, TWO = DeploymentId("one"), DeploymentId("two")
 APP = AppId("app")
@@ -208,3 +211,36 @@ def test_removing_a_deployment_refuses_its_waiters_and_withdraws_its_tasks() -> 
     assert isinstance(resumed[0], Refusal)
     assert rig.router.resolve("one.localhost") is None
     rig.router.unroute(ONE)
+
+
+def test_wakes_are_split_into_phases_from_the_first_waiter_on() -> None:
+    rig = Rig()
+    entry = rig.routed()
+    rig.router.wait(entry, lambda _: None)
+    rig.clock.time += 1
+    submitted_at = rig.clock.time
+    rig.clock.time += 2
+
+    rig.router.publish(
+        ONE, TaskId("a"), "127.0.0.1", 1, submitted_at=submitted_at, started_at=submitted_at + 0.5
+    )
+    rig.router.note_first_byte(entry, 0.25)
+    rig.router.note_first_byte(entry, 9)
+
+    stats = rig.router.wake_stats(entry)
+    assert stats is not None
+    phases = stats.phases
+    assert [phase.last for phase in (phases.queue, phases.start, phases.ready)] == [1, 0.5, 1.5]
+    assert (phases.first_byte.last, phases.first_byte.count) == (0.25, 1)
+    assert stats.last == 3
+
+
+def test_many_wakes_take_no_more_room_than_the_last_few() -> None:
+    log = WakeLog()
+
+    for number in range(1000):
+        log.note(0.0, None, None, float(number))
+
+    assert (log.count, log.stats().p50, log.stats().last) == (1000, 1000 - KEPT_WAKES / 2, 999)
+    assert log.stats().phases.ready.total == sum(range(1000))
+    assert sum(map(sys.getsizeof, (log, log._ring, log._totals))) < 1024

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from paas.core.ids import DeploymentId, TaskId
-from paas.core.model import Address, Artifact, Built, Deployment, Instance, Live, TaskSpec
+from paas.core.model import Address, Artifact, Built, Counted, Deployment, Instance, Live, TaskSpec, Usage
 
 
 class Clock(Protocol):
@@ -49,6 +49,16 @@ class Driver(Protocol):
         """Name tasks worth another look, as soon as they end; may miss some."""
 
 
+class Meter(Protocol):
+    """Measures tasks, of the drivers that can."""
+
+    async def measure(self, task_ids: Iterable[TaskId]) -> Mapping[TaskId, Usage]:
+        """Say what these tasks use; what is not known any more, or not a task of this driver, is absent.
+
+        Of a task that has ended and is not yet forgotten, the last that could be seen.
+        """
+
+
 class Builder(Protocol):
     """Makes an artifact ready to run."""
 
@@ -60,3 +70,11 @@ class LiveView(Protocol):
     """What only memory knows of deployments, for whoever may read but not route."""
 
     def live(self, deployment_id: DeploymentId) -> Live | None: ...
+
+
+class CountsView(Protocol):
+    """What the router counted since the agent started."""
+
+    def counted(self, deployment_id: DeploymentId) -> Counted | None: ...
+    def all_counted(self) -> list[Counted]:
+        """List deployments that did anything since the agent started."""

@@ -83,7 +83,10 @@ class Lifecycle:
         noting: asyncio.Task[Task] | None = None
         try:
             port = self._port_for(stored, task)
-            instance = await self._start_in_time(stored, self._spec(stored, task.id, port=port))
+            spec = self._spec(stored, task.id, port=port)
+            submitted_at = self._world.clock.monotonic()
+            instance = await self._start_in_time(stored, spec)
+            begun_at = self._world.clock.monotonic()
             address = instance.address or Address(host="127.0.0.1", port=port)
             noting = self._group.create_task(self._note_if_slow(task, address.port, started_at, settled))
             await self._until_ready(stored, task, instance, address)
@@ -100,7 +103,14 @@ class Lifecycle:
             await self._start_failed(stored, noted, error)
             return
         was_waited_for = self._world.router.demand(stored.deployment.id).waiting > 0
-        self._world.router.publish(stored.deployment.id, task.id, address.host, address.port)
+        self._world.router.publish(
+            stored.deployment.id,
+            task.id,
+            address.host,
+            address.port,
+            submitted_at=submitted_at,
+            started_at=begun_at,
+        )
         settled.set()
         ready_at = self._world.clock.now()
         if was_waited_for:

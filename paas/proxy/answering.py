@@ -11,13 +11,16 @@ from paas.proxy.response_heads import CONTINUE, ResponseHead, to_client
 from paas.proxy.shared import Shared
 from paas.proxy.sides import Client, Connection, Trailers
 from paas.proxy.wake_policy import Bystander
-from paas.routes import Upstream
+from paas.routes import Entry, Upstream
+from paas.tallies import Tally
 
 CONTINUE_ANSWER = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Answering:
     """What an exchange does once the app speaks, or once it is clear that it will not."""
+
+    _entry: Entry  # from `begin` on
 
     # Defaults stand in the class: a warm request changes few of them, and each of them costs.
     _bystander: Bystander | None = None
@@ -53,14 +56,14 @@ class Answering:
         if self.head.minor == 0:
             return
         if head.status != CONTINUE:
-            self._client.write([to_client(head, b"", chunked=False)])
+            self._write([to_client(head, b"", chunked=False)])
         elif self._is_expecting():
             self._let_continue()
 
     def respond(self, head: ResponseHead, pieces: list[bytes], trailers: Trailers | None) -> None:
         request, shared, client = self.head, self._shared, self._client
         self._begun = True
-        shared.answers[head.status // 100] += 1
+        self._count(head.status // 100)
         has_end = head.length is not None or not head.has_body(request.method)
         self._has_end = has_end
         self._chunked_out = not has_end and request.minor > 0
@@ -74,6 +77,8 @@ class Answering:
         if self._woken_after is not None:
             extra += b"Server-Timing: wake;dur=%.1f\r\n" % (self._woken_after * 1000)
         chunked = self._chunked_out or (head.chunked and request.minor > 0)
+        if self._woken_after is not None:
+            shared.router.note_first_byte(self._entry, shared.clock.monotonic() - self.started_at)
         self._pass_on([to_client(head, extra, chunked=chunked)], pieces, trailers)
         if self._client_ended:
             self.client_has_ended()
@@ -88,12 +93,16 @@ class Answering:
             self.respond(head, [content], ())
             return
         self._begun = self._ended = True
-        shared.answers[head.status // 100] += 1
         self._connection = None
         client = self._client
-        client.transport.write(head.plain + content)
+        out = head.plain + content
+        client.transport.write(out)
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
+            tally = upstream.tally
+            tally.answers[head.status // 100] += 1
+            tally.bytes_in += self.head.size
+            tally.bytes_out += len(out)
             shared.router.give_back(upstream, counts_as_use=self._bystander is None)
         client.done(keep=True)
 
@@ -108,19 +117,19 @@ class Answering:
         keep = not (close or self._shared.draining or self._client.body_is_pending()) and head.stays_open()
         extra = b"Connection: keep-alive\r\n" if keep and not head.minor else b""
         self._begun = True
-        self._shared.answers[page.status // 100] += 1
-        self._client.write([page.write(close=not keep, head_only=head.method == b"HEAD", extra=extra)])
+        self._count(page.status // 100)
+        self._write([page.write(close=not keep, head_only=head.method == b"HEAD", extra=extra)])
         self._end(keep=keep)
 
     def _pass_on(self, out: list[bytes], pieces: list[bytes], trailers: Trailers | None) -> None:
         out += chunk(pieces) if self._chunked_out else pieces
         if trailers is None:
-            self._client.write(out)
+            self._write(out)
             return
         self._connection = None  # in the pool again: what the client's buffer does is no business of its
         if self._chunked_out:
             out.append(last_chunk(passing_trailers(trailers)))
-        self._client.write(out)
+        self._write(out)
         self._end(keep=self._keep)
 
     def _is_expecting(self) -> bool:
@@ -128,7 +137,20 @@ class Answering:
 
     def _let_continue(self) -> None:
         self._continued = True
-        self._client.write([CONTINUE_ANSWER])
+        self._write([CONTINUE_ANSWER])
+
+    def _count(self, status_class: int) -> None:
+        """Note the one answer of this request, and its head."""
+        tally = self._tally()
+        tally.answers[status_class] += 1
+        tally.bytes_in += self.head.size
+
+    def _tally(self) -> Tally:
+        upstream = self._upstream
+        return self._entry.tally() if upstream is None else upstream.tally
+
+    def _write(self, pieces: list[bytes]) -> None:
+        self._tally().bytes_out += self._client.write(pieces)
 
     def _break(self) -> None:
         """Show the client that what it got is not whole."""

@@ -114,13 +114,15 @@ class Downstream(asyncio.Protocol):
 
     # For the exchange
 
-    def write(self, pieces: list[bytes]) -> None:
+    def write(self, pieces: list[bytes]) -> int:
+        size = sum(map(len, pieces))
         if len(pieces) == 1:
             self.transport.write(pieces[0])
-        elif sum(map(len, pieces)) < _JOINED_BYTES:
+        elif size < _JOINED_BYTES:
             self.transport.write(b"".join(pieces))
         else:
             self.transport.writelines(pieces)
+        return size
 
     def body_is_pending(self) -> bool:
         return self._body is not None
@@ -279,11 +281,11 @@ class Downstream(asyncio.Protocol):
             exchange.refuse(400, str(error))
             return
         if rest is None:
-            exchange.send_body(pieces, None)
+            exchange.send_body(pieces, None, size=len(data))
         else:
             self._body = None
             self._buffer = rest
-            exchange.send_body(pieces, body.trailers)
+            exchange.send_body(pieces, body.trailers, size=len(data) - len(rest))
 
     def _keep_for_later(self, data: bytes) -> None:
         self._buffer += data
@@ -304,8 +306,11 @@ class Downstream(asyncio.Protocol):
 
     def _refuse(self, status: int, reason: str) -> None:
         """Answer what cannot be read as a request, and end the connection: nothing after it is certain."""
-        self._shared.answers[status // 100] += 1
-        self.transport.write(pages.malformed(status, reason).write(close=True))
+        page = pages.malformed(status, reason).write(close=True)
+        self.transport.write(page)
+        tally = self._shared.nowhere.tally()
+        tally.answers[status // 100] += 1
+        tally.bytes_out += len(page)
         self._lingering = True
         self._close()
 

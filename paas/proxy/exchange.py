@@ -14,11 +14,11 @@ from paas.proxy.request_heads import to_upstream
 from paas.proxy.response_heads import ResponseHead, to_client
 from paas.proxy.sides import Connection, Trailers
 from paas.proxy.tunnel import Tunnel
-from paas.routes import Entry, Upstream, Waiter
+from paas.routes import Upstream, Waiter
+from paas.tallies import NONE
 
 
 class Exchange(Answering):
-    _entry: Entry
     _waiter: Waiter | None = None
     _held_bytes = 0
     _retried = False
@@ -29,10 +29,12 @@ class Exchange(Answering):
         head, router = self.head, self._shared.router
         host = head.name
         if host is None:
+            self._entry = self._shared.nowhere
             self._answer(pages.malformed(400, "the Host field is malformed"), close=True)
             return
         entry = router.resolve(host)
         if entry is None:
+            self._entry = self._shared.nowhere
             self._answer(pages.unknown_host(host))
             return
         self._entry = entry
@@ -43,8 +45,9 @@ class Exchange(Answering):
         else:
             self._use(upstream)
 
-    def send_body(self, pieces: list[bytes], trailers: Trailers | None) -> None:
-        """Pass on content of the request; `trailers` are None while it goes on."""
+    def send_body(self, pieces: list[bytes], trailers: Trailers | None, *, size: int) -> None:
+        """Pass on content of the request, `size` bytes as they came; `trailers` are None while it goes on."""
+        self._tally().bytes_in += size
         connection = self._connection
         if connection is None or connection.transport.is_closing():
             return
@@ -59,6 +62,8 @@ class Exchange(Answering):
             connection.request_sent = True
 
     def client_is_gone(self) -> None:
+        if not self._begun and not self._ended:
+            self._count(NONE)
         self._leave_room()
         self._release()
 
@@ -119,14 +124,17 @@ class Exchange(Answering):
             connection.drop()
             self._answer(pages.broken("the app switched protocols unasked"))
             return
-        self._shared.answers[1] += 1
+        self._count(1)
         upgrade = head.upgrade or self.head.upgrade
         answer = to_client(head, b"Connection: Upgrade\r\nUpgrade: %b\r\n" % upgrade, chunked=False)
         app = connection.detach()
         client, early = self._client.hand_over()
-        tunnel = Tunnel(client, app, self._tunnel_ended)
+        tally = self._tally()
+        tunnel = Tunnel(client, app, self._tunnel_ended, tally)
         self._shared.tunnels.add(tunnel)
         client.write(answer + rest)
+        tally.bytes_out += len(answer) + len(rest)
+        tally.bytes_in += len(early)
         if early:
             app.write(early)
 

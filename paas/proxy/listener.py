@@ -87,7 +87,9 @@ class Proxy:
 
     def answered(self) -> dict[int, int]:
         """Count the answers given so far, by the first digit of their status."""
-        return {digit: count for digit, count in enumerate(self._shared.answers) if count}
+        total = self._shared.router.counting.totals()
+        total.add(self._shared.nowhere.tally())
+        return {digit: count for digit, count in enumerate(total.answers) if digit and count}
 
     def open_connections(self) -> int:
         return len(self._clients) + len(self._shared.tunnels)

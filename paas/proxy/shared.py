@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from paas.core.ids import AppId, DeploymentId
 from paas.core.ports import Clock
 from paas.proxy.limits import ProxyLimits
 from paas.proxy.pool import Pool
@@ -47,5 +48,6 @@ class Shared:
     room: WaitingRoom
     now: float = 0.0  # monotonic seconds, as coarse as the sweep that sets it
     draining: bool = False  # answers end their connections
-    answers: list[int] = field(default_factory=lambda: [0] * 10)  # by the first digit of their status
+    # Stands for all hosts that lead to no deployment, and for what is no request.
+    nowhere: Entry = field(default_factory=lambda: Entry(DeploymentId(""), AppId("")))
     tunnels: set[Tunnel] = field(default_factory=set)

@@ -63,7 +63,9 @@ class Client(Protocol):
     transport: asyncio.Transport
     forwarded: bytes  # our header lines that are the same for all its requests
 
-    def write(self, pieces: list[bytes]) -> None: ...
+    def write(self, pieces: list[bytes]) -> int:
+        """Send bytes, and say how many."""
+
     def body_is_pending(self) -> bool: ...
     def held_bytes(self) -> int:
         """Count what came along with the request."""

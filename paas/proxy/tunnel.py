@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
+from paas.tallies import Tally
+
 
 class Tunnel:
     """Joins two transports. `ended` is called once, when both are closed."""
@@ -10,12 +12,15 @@ class Tunnel:
     __slots__ = ("_ended", "_ends", "_open")
 
     def __init__(
-        self, client: asyncio.Transport, app: asyncio.Transport, ended: Callable[["Tunnel"], None]
+        self,
+        client: asyncio.Transport,
+        app: asyncio.Transport,
+        ended: Callable[["Tunnel"], None],
+        tally: Tally,
     ) -> None:
         self._ended = ended
         self._open = 2
-        first, second = _End(self, client, app), _End(self, app, client)
-        self._ends = (first, second)
+        self._ends = (_ClientEnd(self, client, app, tally), _AppEnd(self, app, client, tally))
         for end in self._ends:
             end.transport.set_protocol(end)
 
@@ -37,17 +42,17 @@ class Tunnel:
 
 
 class _End(asyncio.Protocol):
-    __slots__ = ("_paused_peer", "_peer", "_tunnel", "eof", "transport")
+    __slots__ = ("_paused_peer", "_peer", "_tally", "_tunnel", "eof", "transport")
 
-    def __init__(self, tunnel: Tunnel, transport: asyncio.Transport, peer: asyncio.Transport) -> None:
+    def __init__(
+        self, tunnel: Tunnel, transport: asyncio.Transport, peer: asyncio.Transport, tally: Tally
+    ) -> None:
         self._tunnel = tunnel
         self.transport = transport
         self._peer = peer
+        self._tally = tally
         self._paused_peer = False
         self.eof = False
-
-    def data_received(self, data: bytes) -> None:
-        self._peer.write(data)
 
     def eof_received(self) -> bool:
         self.eof = True
@@ -68,3 +73,19 @@ class _End(asyncio.Protocol):
         if self._paused_peer and not self._peer.is_closing():
             self._paused_peer = False
             self._peer.resume_reading()
+
+
+class _ClientEnd(_End):
+    __slots__ = ()
+
+    def data_received(self, data: bytes) -> None:
+        self._tally.bytes_in += len(data)
+        self._peer.write(data)
+
+
+class _AppEnd(_End):
+    __slots__ = ()
+
+    def data_received(self, data: bytes) -> None:
+        self._tally.bytes_out += len(data)
+        self._peer.write(data)

@@ -8,6 +8,7 @@ import pytest
 from paas.core.model import Refusal, WakePolicy
 from paas.proxy.limits import ProxyLimits
 from paas.routes import Rules
+from paas.tallies import WakeLog
 from tests.proxy.rig import (
     DEPLOYMENT,
     HOST,
@@ -178,7 +179,9 @@ async def test_retry_after_comes_from_measured_wakes() -> None:
     async with running(ProxyLimits(waiting_per_deployment=0, sweep_secs=0.05)) as rig:
         entry = rig.router.resolve(HOST)
         assert entry is not None
-        entry.wakes = [1.2, 7.3]
+        entry.wakes = WakeLog()
+        for seconds in (1.2, 7.3):
+            entry.wakes.note(0.0, None, None, seconds)
 
         assert fields_of(await rig.get())["retry-after"] == "8"
 

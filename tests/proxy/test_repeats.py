@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from paas.core.ids import AppId, TaskId
+from paas.core.model import Traffic
 from paas.proxy.downstream import Downstream
 from paas.proxy.limits import ProxyLimits
 from paas.proxy.pool import Pool
@@ -182,8 +183,14 @@ class Stage:
 
     def outcome(self) -> object:
         wires = [self.to_client, *(wire for _, wire in self.connections)]
-        demand = self.router.demand(DEPLOYMENT)
-        return [(wire.written, wire.closed) for wire in wires], demand.in_flight, self.shared.answers
+        in_flight = self.router.demand(DEPLOYMENT).in_flight
+        nowhere = self.shared.nowhere.tally().traffic()
+        return [(wire.written, wire.closed) for wire in wires], in_flight, nowhere, self._counted()
+
+    def _counted(self) -> Traffic:
+        counted = self.router.counting.counted(DEPLOYMENT)
+        assert counted is not None
+        return counted.traffic
 
 
 CUTS = st.lists(st.integers(min_value=0, max_value=200), max_size=3)

@@ -1,0 +1,91 @@
+"""What was counted of traffic and wakes, summed up for whoever asks. Nothing here is on a request's way."""
+
+from collections.abc import Iterator, Mapping
+
+from paas.core.ids import DeploymentId, TaskId
+from paas.core.model import Counted, Demand, TaskCounted
+from paas.routes import Entry, Upstream
+from paas.tallies import Tally
+
+
+class Counting:
+    """Looks at what the router keeps: all deployments, and the tasks that end their last requests."""
+
+    def __init__(self, entries: Mapping[DeploymentId, Entry], draining: Mapping[TaskId, Upstream]) -> None:
+        self._entries = entries
+        self._draining = draining
+        self._gone = Tally()
+
+    def counted(self, deployment_id: DeploymentId) -> Counted | None:
+        entry = self._entries.get(deployment_id)
+        return None if entry is None else self._counted(entry)
+
+    def all_counted(self) -> list[Counted]:
+        """List deployments that did anything since the agent started: thousands may never have."""
+        return [
+            self._counted(entry)
+            for entry in self._entries.values()
+            if entry.upstreams or entry.past is not None or entry.wakes is not None
+        ]
+
+    def serving(self) -> list[TaskId]:
+        """Name all tasks that take traffic."""
+        return [upstream.task_id for entry in self._entries.values() for upstream in entry.upstreams]
+
+    def totals(self) -> Tally:
+        """Sum up everything since the agent started, deployments that are gone included."""
+        total = Tally()
+        total.add(self._gone)
+        for entry in self._entries.values():
+            if entry.upstreams or entry.past is not None:
+                total.add(self._total_of(entry))
+        return total
+
+    def note_cpu(self, deployment_id: DeploymentId, seconds: float) -> None:
+        """Add what an ended task has used."""
+        entry = self._entries.get(deployment_id)
+        if entry is not None:
+            entry.tally().cpu_secs += seconds
+
+    def keep(self, entry: Entry) -> None:
+        """Take over the counts of a deployment that goes, and of its requests that have yet to end."""
+        self._gone.add(entry.tally())
+        entry.past = self._gone
+
+    def _counted(self, entry: Entry) -> Counted:
+        total = self._total_of(entry)
+        return Counted(
+            deployment_id=entry.deployment_id,
+            app_id=entry.app_id,
+            demand=demand_of(entry),
+            traffic=total.traffic(),
+            tasks={
+                upstream.task_id: TaskCounted(in_flight=upstream.in_flight, traffic=upstream.tally.traffic())
+                for upstream in self._upstreams(entry)
+            },
+            ended_cpu_secs=total.cpu_secs,
+            wakes=None if entry.wakes is None else entry.wakes.stats(),
+        )
+
+    def _total_of(self, entry: Entry) -> Tally:
+        total = Tally()
+        if entry.past is not None:
+            total.add(entry.past)
+        for upstream in self._upstreams(entry):
+            total.add(upstream.tally)
+        return total
+
+    def _upstreams(self, entry: Entry) -> Iterator[Upstream]:
+        """Give the tasks that take traffic, and those that still end what they had."""
+        yield from entry.upstreams
+        for upstream in self._draining.values():
+            if upstream.entry is entry:
+                yield upstream
+
+
+def demand_of(entry: Entry) -> Demand:
+    return Demand(
+        waiting=len(entry.waiters) if entry.waiters else 0,
+        in_flight=sum(upstream.in_flight for upstream in entry.upstreams),
+        last_used=entry.last_used,
+    )
