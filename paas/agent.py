@@ -5,6 +5,7 @@ import contextlib
 import gc
 import importlib
 import logging
+import os
 import shutil
 import signal
 import socket
@@ -13,6 +14,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -33,9 +35,11 @@ from paas.proxy.limits import ProxyLimits
 from paas.proxy.listener import Proxy
 from paas.router import Router
 from paas.state_directory import StateDirectory, held
+from paas.store import registries
 from paas.store.database import Database
 from paas.store.feed import Feed
 from paas.task_logs import TaskLogs
+from paas.vault import Vault
 
 if TYPE_CHECKING:
     from paas.api.kit.parts import ApiParts
@@ -70,6 +74,7 @@ class Parts:
     files: ArtifactFiles
     builder: ArchiveBuilder
     logs: TaskLogs
+    vault: Vault
 
     def problems(self) -> list[str]:
         """Say what an owner should mend, one sentence each."""
@@ -117,6 +122,8 @@ async def _run(config: Config, state: StateDirectory) -> None:
 async def _wired(
     config: Config, state: StateDirectory, user: AppsUser, database: Database
 ) -> AsyncIterator[Parts]:
+    vault = _vault(state)
+    await vault.check(await registries.key_ids(database.reader))
     clock = SystemClock()
     pokes = Pokes()
     router = Router(clock, pokes.poke)
@@ -158,7 +165,13 @@ async def _wired(
             files=files,
             builder=builder,
             logs=logs,
+            vault=vault,
         )
+
+
+def _vault(state: StateDirectory) -> Vault:
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")  # systemd's; see systemd.exec(5)
+    return Vault(state.key, credentials=Path(credentials) if credentials else None)
 
 
 async def _serve(config: Config, user: AppsUser, parts: Parts, stopping: asyncio.Event) -> None:
@@ -215,7 +228,7 @@ def _api_parts(config: Config, user: AppsUser, parts: Parts, proxy_port: int) ->
         port=config.proxy.public_port or proxy_port,
     )
     return ApiParts(
-        commands=Commands.over(world.database, parts.files, world.clock, world.poke),
+        commands=Commands.over(world.database, parts.files, parts.vault, world.clock, world.poke),
         reader=world.database.reader,
         feed=Feed(world.database),
         live=parts.router,

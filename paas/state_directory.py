@@ -19,6 +19,10 @@ class StateDirectory:
         return self.root / "paas.db"
 
     @property
+    def key(self) -> Path:
+        return self.root / "secrets.key"
+
+    @property
     def artifacts(self) -> Path:
         return self.root / "artifacts"
 

@@ -80,17 +80,7 @@ def find_raw(client: Client, name: AppName) -> bytes:
 
 def all_apps(client: Client) -> Iterator[bytes]:
     """Yield the pages of the list of apps, by name."""
-    page, seen = 1, 0
-    while True:
-        raw = client.get(
-            "/api/v1/apps", {"page": page, "page_size": PAGE, "sort_by": "name", "sort_order": "asc"}
-        )
-        listed = decode(raw, AppPage)
-        yield raw
-        seen += len(listed.data)
-        if not listed.data or seen >= listed.total:
-            return
-        page += 1
+    return client.pages("/api/v1/apps", {"sort_by": "name", "sort_order": "asc"})
 
 
 def deployments(client: Client, app: App) -> Iterator[Deployment]:

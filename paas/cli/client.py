@@ -21,6 +21,7 @@ QUIET_SECONDS = 20.0  # a stream's heartbeats come every 15 s
 GIVE_UP_SECONDS = 30.0  # an agent that restarts is back long before
 RETRY_SECONDS = 0.25
 CHUNK = 256 * 1024
+PAGE = 100
 UNREACHABLE = "UNREACHABLE"  # a Problem's code when no agent, or nothing that makes sense, answered
 
 
@@ -31,6 +32,13 @@ class ApiError(msgspec.Struct, frozen=True, kw_only=True):
     code: str = "UNKNOWN"
     field: str | None = None
     hint: str | None = None
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """What every list answers, whatever it lists."""
+
+    data: tuple[msgspec.Raw, ...]
+    total: int
 
 
 class Client:
@@ -50,6 +58,18 @@ class Client:
 
     def get(self, path: str, query: Query | None = None) -> bytes:
         return self.call("GET", path, query=query)
+
+    def pages(self, path: str, query: Query | None = None) -> Iterator[bytes]:
+        """Yield the pages of a list, to its end."""
+        page, seen = 1, 0
+        while True:
+            raw = self.get(path, {**(query or {}), "page": page, "page_size": PAGE})
+            window = decode(raw, Window)
+            yield raw
+            seen += len(window.data)
+            if not window.data or seen >= window.total:
+                return
+            page += 1
 
     def call(
         self,

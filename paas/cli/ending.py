@@ -1,14 +1,12 @@
 """stop and rm: what ends an app, and asks first."""
 
-import sys
-
 import click
 
 from paas.cli import apps, output, watching
 from paas.cli.apps import LIVE_STATES, AppName, app_argument
 from paas.cli.client import decode
 from paas.cli.problems import Problem
-from paas.cli.session import Session, verb
+from paas.cli.session import Session, is_terminal, verb
 from paas.cli.views import App, Deployment
 from paas.cli.watching import Wait
 
@@ -26,7 +24,7 @@ def stop_command(session: Session, name: AppName, *, yes: bool) -> None:
     client = session.client
     app = apps.find(client, name)
     live = [deployment for deployment in apps.deployments(client, app) if deployment.state in LIVE_STATES]
-    if not yes and live and _is_terminal():
+    if not yes and live and is_terminal():
         _ask(f"Stop {name}, and {_versions(len(live))} of it?")
     after = watching.last_seq(client)
     for deployment in live:
@@ -47,7 +45,7 @@ def rm_command(session: Session, name: AppName, *, yes: bool) -> None:
     raw = apps.find_raw(client, name)
     app = decode(raw, App)
     if not yes:
-        if not _is_terminal():
+        if not is_terminal():
             raise Problem(
                 f"cannot delete {name}: nobody can be asked", hint="say --yes", code="NOT_CONFIRMED"
             )
@@ -67,10 +65,6 @@ def _until_ended(session: Session, name: AppName, deployment: Deployment, after:
 def _ask(question: str) -> None:
     if not click.confirm(question, err=True):
         raise Problem("nothing was done", code="NOT_CONFIRMED")
-
-
-def _is_terminal() -> bool:
-    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _versions(count: int) -> str:

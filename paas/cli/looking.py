@@ -22,7 +22,7 @@ def ps_command(session: Session) -> None:
     """List the apps and how they are."""
     pages = list(apps.all_apps(session.client))
     if session.as_json:
-        _print_pages(pages)
+        output.pages(pages)
         return
     listed = [app for page in pages for app in decode(page, AppPage).data]
     if not listed:
@@ -91,18 +91,6 @@ def _row(app: App, now: datetime) -> tuple[str, ...]:
         output.milliseconds(current.wakes.p50_ms if current.wakes else None),
         current.urls[0] if current.urls else app.url,
     )
-
-
-def _print_pages(pages: list[bytes]) -> None:
-    """Print the whole list as the API would in one page."""
-    import msgspec  # noqa: PLC0415 - people do not pay for --json
-
-    class Rows(msgspec.Struct):
-        data: list[msgspec.Raw]
-
-    rows = [row for page in pages for row in msgspec.json.decode(page, type=Rows).data]
-    whole = {"data": rows, "total": len(rows), "page": 1, "page_size": len(rows)}
-    output.document(msgspec.json.encode(whole))
 
 
 def _print_status(app: App, deployment: Deployment) -> None:

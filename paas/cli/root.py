@@ -19,6 +19,7 @@ VERBS: Mapping[str, str] = {
     "status": "paas.cli.looking",
     "logs": "paas.cli.streams",
     "events": "paas.cli.streams",
+    "registry": "paas.cli.registries",
     "scale": "paas.cli.steering",
     "wake": "paas.cli.steering",
     "sleep": "paas.cli.steering",

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import sys
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -39,6 +40,11 @@ def api_url(given: str | None) -> str:
 def current_session() -> Session:
     meta = click.get_current_context().meta
     return Session(api_url=api_url(meta.get(API_URL)), as_json=bool(meta.get(AS_JSON)))
+
+
+def is_terminal() -> bool:
+    """Say whether somebody is there who can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def common_options(function: F) -> F:

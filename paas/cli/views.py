@@ -109,6 +109,17 @@ class Artifact(Record, frozen=True, kw_only=True):
     size: int | None = None
 
 
+class Registry(Record, frozen=True, kw_only=True):
+    host: str
+    username: str
+    updated_at: datetime
+
+
+class RegistryPage(Record, frozen=True, kw_only=True):
+    data: tuple[Registry, ...]
+    total: int
+
+
 class LogEntry(Record, frozen=True, kw_only=True):
     timestamp: datetime
     message: str

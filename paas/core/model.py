@@ -55,6 +55,24 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """Where private images come from, and who we are there. The password is kept apart, sealed."""
+
+    host: str  # as registries.normal_host writes it
+    username: str
+    created_at: float
+    updated_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed:
+    """A secret as the database keeps it: only the vault opens it, and only in its place."""
+
+    key_id: str
+    box: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
     """Limits of one task, in Kubernetes' notation: "250m" CPU is a quarter core, "128Mi" is bytes."""
 

@@ -20,7 +20,7 @@ from paas.core.errors import StateUnusable, Unavailable
 
 _CACHE_KIB = 256  # a connection; the kernel keeps the pages as well, and SQLite's 2 MiB measured no faster
 LARGEST_GROUP = 128  # transactions that share one commit
-Value = str | int | float | None
+Value = str | int | float | bytes | None
 
 
 class Reader:

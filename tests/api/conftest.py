@@ -20,6 +20,7 @@ from paas.router import Router
 from paas.store.database import Database
 from paas.store.feed import Feed
 from paas.task_logs import TaskLogs
+from paas.vault import Vault
 
 UPLOAD_LIMIT = 4 * 1024 * 1024
 START = 1_700_000_000.0
@@ -106,7 +107,7 @@ async def serve(
     router = Router(clock, poked.append)
     async with Database.open(folder / "state.db") as database:
         parts = ApiParts(
-            commands=Commands.over(database, files, clock, poked.append),
+            commands=Commands.over(database, files, Vault(folder / "secrets.key"), clock, poked.append),
             reader=database.reader,
             feed=Feed(database),
             live=router,

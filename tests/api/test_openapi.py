@@ -109,7 +109,11 @@ async def test_real_answers_are_as_described(api: Api) -> None:
     api.logs.watch(task_id)
     api.logs.path(task_id).write_text("hello\n", encoding="utf-8")
     ids |= {"deployment_id": deployment["id"], "task_id": task_id, "subdomain": "a-default"}
+    login = {"username": "ann", "password": "x"}
+    ids["host"] = "ghcr.io"
+    await checked.ask("PUT", "/api/v1/registries/{host}", ids, login)
     bodies: Json = {
+        "put_registry": login,
         "change_deployment": {"spec": {"replicas": 1}},
         "update_app": {"description": "new"},
         "create_app": {"name": 3},

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -71,8 +71,17 @@ class Command:
         self.begun.append(process)
         return process
 
-    def on_terminal(self, *arguments: str | Path, typed: str = "", **environment: str) -> str:
-        """Run it with a terminal for everything, type something, and return what the terminal shows."""
+    def on_terminal(
+        self,
+        *arguments: str | Path,
+        typed: str = "",
+        replies: Sequence[tuple[str, str]] = (),
+        **environment: str,
+    ) -> str:
+        """Run it with a terminal for everything, type something, and return what the terminal shows.
+
+        `replies` are typed one after the other, each once its question is shown.
+        """
         own, others = os.openpty()
         process = subprocess.Popen(
             _argv(arguments),
@@ -86,7 +95,7 @@ class Command:
         os.write(own, typed.encode())
         timer = threading.Timer(LIMIT_SECS, process.kill)
         timer.start()
-        shown = _read_terminal(own)
+        shown = _read_terminal(own, replies)
         process.wait()
         timer.cancel()
         return shown
@@ -102,12 +111,14 @@ def _argv(arguments: tuple[str | Path, ...]) -> list[str]:
     return [sys.executable, "-m", "paas", *map(str, arguments)]
 
 
-def _read_terminal(descriptor: int) -> str:
-    """Read a terminal until everybody else has closed it."""
-    read = b""
+def _read_terminal(descriptor: int, replies: Sequence[tuple[str, str]]) -> str:
+    """Read a terminal until everybody else has closed it, and type the replies."""
+    read, waiting = b"", list(replies)
     try:
         while chunk := os.read(descriptor, 65536):
             read += chunk
+            if waiting and waiting[0][0].encode() in read:
+                os.write(descriptor, waiting.pop(0)[1].encode())
     except OSError:  # how Linux says that the other side is closed
         pass
     finally:

@@ -77,3 +77,15 @@ async def test_completion_is_silent_without_an_agent(agent: Agent, paas: Command
     agent.kill()
 
     assert completed("bash", BASH, source, agent.api_url, "wake", "he") == [""]
+
+
+async def test_bash_completes_the_registries_that_are_known(
+    agent: Agent, paas: Command, tmp_path: Path
+) -> None:
+    login = {"username": "ann", "password": "x"}
+    await agent.ask("PUT", "/api/v1/registries/ghcr.io", json=login, expect=201)
+    source = tmp_path / "completion.bash"
+    source.write_text(paas.ok("completion", "bash").out)
+
+    assert completed("bash", BASH, source, agent.api_url, "registry", "logo") == ["logout"]
+    assert completed("bash", BASH, source, agent.api_url, "registry", "logout", "gh") == ["ghcr.io"]

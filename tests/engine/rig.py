@@ -21,6 +21,7 @@ from paas.router import Router
 from paas.routes import Upstream, Waiter
 from paas.store import artifacts, deployments, feed, tasks
 from paas.store.database import Database
+from paas.vault import Vault
 from tests.engine.fake_driver import FakeDriver, Machine
 from tests.engine.jumping_loop import LoopClock
 
@@ -248,7 +249,7 @@ async def running(
             database=database,
             router=router,
             machine=machine,
-            commands=Commands.over(database, files, clock, pokes.poke),
+            commands=Commands.over(database, files, Vault(folder / "secrets.key"), clock, pokes.poke),
             pokes=pokes,
             opened=asyncio.Event(),
         )

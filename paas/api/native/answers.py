@@ -114,6 +114,13 @@ class Task(msgspec.Struct, kw_only=True):
     updated_at: Moment
 
 
+class Registry(msgspec.Struct, kw_only=True):
+    host: str
+    username: str
+    created_at: Moment
+    updated_at: Moment
+
+
 class LogEntry(msgspec.Struct, kw_only=True):
     timestamp: Moment
     message: str

@@ -42,6 +42,10 @@ class TaskPath(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     task_id: TaskIdText
 
 
+class RegistryPath(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    host: Annotated[str, Meta(description="such as ghcr.io or registry.example:5000; docker.io: Docker Hub")]
+
+
 class AppList(PageParams, forbid_unknown_fields=True, kw_only=True):
     namespace: str | None = None
     sort_by: Literal["name", "namespace", "subdomain", "created_at", "updated_at"] = "created_at"

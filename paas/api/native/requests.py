@@ -14,6 +14,7 @@ LONGEST_NAME = 40
 MOST_LABELS = 64
 MOST_VARIABLES = 1000
 MOST_REPLICAS = 100
+LONGEST_PASSWORD = 16_384  # some clouds want a whole key file
 YEAR_SECS = 31_536_000
 
 _DEFAULT = Spec()
@@ -219,6 +220,27 @@ class UpdateApp(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     labels: Labels | None = None
     default_deployment_spec: SpecFields | None = None
     wake_policy: WakePolicyFields | None = None
+
+
+class PutRegistry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    username: Annotated[
+        str,
+        Meta(
+            pattern=r"^[^\x00-\x1f\x7f:]+" + END,
+            min_length=1,
+            max_length=255,
+            description="1 to 255 characters without colons and control characters",
+        ),
+    ]
+    password: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=LONGEST_PASSWORD,
+            description="1 to 16384 characters: a password, a token, or a key file's text",
+            extra_json_schema={"format": "password", "writeOnly": True},
+        ),
+    ]
 
 
 class CreateArtifact(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

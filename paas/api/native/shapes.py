@@ -119,6 +119,15 @@ def artifact(record: model.Artifact) -> answers.Artifact:
     )
 
 
+def registry(record: model.Registry) -> answers.Registry:
+    return answers.Registry(
+        host=record.host,
+        username=record.username,
+        created_at=rfc3339(record.created_at),
+        updated_at=rfc3339(record.updated_at),
+    )
+
+
 def task(record: model.Task, *, node_id: str) -> answers.Task:
     return answers.Task(
         id=record.id,

@@ -8,8 +8,10 @@ from paas.core.ports import Clock
 from paas.engine.commands.apps import AppCommands
 from paas.engine.commands.artifacts import ArtifactBytes, ArtifactCommands
 from paas.engine.commands.deployments import DeploymentCommands, DeployRequest
+from paas.engine.commands.registries import RegistryCommands
 from paas.engine.commands.tasks import TaskCommands
 from paas.store.database import Database
+from paas.vault import Vault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,16 +19,23 @@ class Commands:
     apps: AppCommands
     artifacts: ArtifactCommands
     deployments: DeploymentCommands
+    registries: RegistryCommands
     tasks: TaskCommands
 
     @classmethod
     def over(
-        cls, database: Database, files: ArtifactBytes, clock: Clock, poke: Callable[[DeploymentId], None]
+        cls,
+        database: Database,
+        files: ArtifactBytes,
+        vault: Vault,
+        clock: Clock,
+        poke: Callable[[DeploymentId], None],
     ) -> "Commands":
         return cls(
             apps=AppCommands(database, clock, poke),
             artifacts=ArtifactCommands(database, files, clock, poke),
             deployments=DeploymentCommands(database, clock, poke),
+            registries=RegistryCommands(database, vault, clock),
             tasks=TaskCommands(database, clock, poke),
         )
 
