@@ -6,15 +6,16 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 from paas.core.ids import TaskId
-from paas.core.model import Instance
+from paas.core.model import Instance, Usage
 from paas.drivers import leftovers
 from paas.drivers.cgroups import Cgroups
+from paas.drivers.native_usage import NativeUsage
 from paas.drivers.runs import Runs
 
 logger = logging.getLogger(__name__)
@@ -40,13 +41,15 @@ class Running:
 class Ender:
     """Ends tasks, with control groups where there are any, else by process group and environment."""
 
-    def __init__(self, runs: Runs, cgroups: Cgroups | None) -> None:
+    def __init__(self, runs: Runs, cgroups: Cgroups | None, usage: NativeUsage) -> None:
         self._runs = runs
         self._cgroups = cgroups
+        self._usage = usage
 
     async def end(self, running: Running, grace: timedelta) -> bool:
         """Ask a running task to end, and make it when `grace` is over; say whether that was needed."""
         await self._until_it_hears(running)
+        await self.measure([running])  # once it has ended nothing tells what memory it had
         for number in (signal.SIGTERM, signal.SIGCONT):  # a stopped process would never see the first
             _signal_group(running, number)
         if await _ends_within(running, grace.total_seconds()):
@@ -66,6 +69,7 @@ class Ender:
         if record is None or record.held:
             return None
         if self._cgroups is not None:
+            self._usage.note(task_id, self._usage.look(record.group, ()))
             gone = leftovers.end_group(self._cgroups, record.group)
         else:
             gone = leftovers.end_by_environment(task_id)
@@ -74,6 +78,16 @@ class Ender:
         if record.exit_code is None and we_killed_it and not record.never_began:
             return self._runs.note_killed(task_id)
         return record.exit_code
+
+    async def measure(self, tasks: Collection[Running]) -> None:
+        """Note what running tasks use just now."""
+
+        def look() -> list[Usage | None]:
+            return [self._usage.look(running.group, self.members_of(running)()) for running in tasks]
+
+        for running, seen in zip(tasks, await asyncio.to_thread(look), strict=True):
+            if not running.ended.is_set():
+                self._usage.note(running.task_id, seen)
 
     async def _until_it_hears(self, running: Running) -> None:
         """Wait until a young task's program has signals of its own: its launcher only notes them."""

@@ -14,12 +14,13 @@ from typing import Self
 
 from paas.core.errors import StartFailed
 from paas.core.ids import TaskId
-from paas.core.model import Address, Instance, TaskSpec
+from paas.core.model import Address, Instance, TaskSpec, Usage
 from paas.drivers.cgroups import find_cgroups
 from paas.drivers.ending import Ender, Running
 from paas.drivers.launchers import Launcher, LauncherPool, Spawner
 from paas.drivers.listening import is_held_by
-from paas.drivers.runs import Record, Runs, User
+from paas.drivers.native_usage import NativeUsage
+from paas.drivers.runs import KILLED, Record, Runs, User
 from paas.drivers.start_file import HOST, LimitByShell
 
 logger = logging.getLogger(__name__)
@@ -57,7 +58,8 @@ class ProcessDriver:
         )
         self._cgroups = find_cgroups() if use_cgroups else None
         self._spawner = Spawner(self._runs, self._cgroups, apps_user)
-        self._ender = Ender(self._runs, self._cgroups)
+        self._usage = NativeUsage(self._cgroups)
+        self._ender = Ender(self._runs, self._cgroups, self._usage)
         self._pool = LauncherPool(self._spawner, parked)
         self._prepared: dict[TaskId, bytes] = {}  # fingerprints: thousands may sleep with one prepared
         self._running: dict[TaskId, Running] = {}
@@ -168,10 +170,19 @@ class ProcessDriver:
             return is_held_by(address, members, self._cgroups.id_of(running.group))
         return await asyncio.to_thread(is_held_by, address, members, None)
 
+    async def measure(self, task_ids: Iterable[TaskId]) -> Mapping[TaskId, Usage]:
+        """Implement `core.ports.Meter`, in a thread for those that run."""
+        wanted = list(task_ids)
+        running = [self._running[task_id] for task_id in wanted if task_id in self._running]
+        if running:
+            await self._ender.measure(running)
+        return {task_id: seen for task_id in wanted if (seen := self._usage.last(task_id)) is not None}
+
     async def forget(self, task_id: TaskId) -> None:
         """Delete the run's folder; whatever still runs of it is killed."""
         await self.stop(task_id, grace=timedelta(0))
         self._prepared.pop(task_id, None)
+        self._usage.forget(task_id)
         await asyncio.to_thread(self._runs.delete, task_id)
 
     async def hints(self) -> AsyncGenerator[TaskId, None]:
@@ -275,7 +286,8 @@ class ProcessDriver:
             return running.instance
         if pidfd is not None:
             return self._watch(task_id, record.launcher, pidfd, record.group, record.port)
-        return Instance(task_id=task_id, status="exited", exit_code=record.exit_code)
+        killed = record.exit_code == KILLED and self._usage.was_killed_for_memory(task_id)
+        return Instance(task_id=task_id, status="exited", exit_code=record.exit_code, oom_killed=killed)
 
 
 def _fingerprint(spec: TaskSpec) -> bytes:

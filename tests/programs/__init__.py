@@ -16,6 +16,7 @@ FLOOD = _HERE / "flood.sh"  # writes numbered lines as fast as it can
 ENVIRONMENT = _HERE / "environment.py"  # writes its environment and more as JSON, and exits
 WEBSOCKET_ECHO = _HERE / "websocket_echo.py"  # RFC 6455: sends back what it gets
 ONE_SHOT = _HERE / "one_shot.sh"  # writes a line and exits with 0
+BUSY = _HERE / "busy.py"  # holds MEGABYTES, has burnt SECONDS_OF_CPU once it listens
 GREEDY = _HERE / "greedy.py"  # takes the memory that MEGABYTES asks for, and says if it could
 EVERY = (
     ECHO,
@@ -28,4 +29,5 @@ EVERY = (
     WEBSOCKET_ECHO,
     ONE_SHOT,
     GREEDY,
+    BUSY,
 )

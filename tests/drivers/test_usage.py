@@ -1,0 +1,116 @@
+"""What tasks use: real processes, real control groups, and files as other kernels write them."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from paas.drivers import usage
+from paas.drivers.process import ProcessDriver
+from tests import programs
+from tests.contract.rigs import NativeRig
+from tests.requirements import leave_out, require_root
+from tests.waiting import until
+
+MIB = 1024 * 1024
+HELD, BURNT_SECS = 40, 0.3
+BUSY = {"MEGABYTES": str(HELD), "SECONDS_OF_CPU": str(BURNT_SECS)}
+
+
+async def test_a_task_that_burns_and_holds_is_seen_to(driver: ProcessDriver, rig: NativeRig) -> None:
+    spec = rig.spec(programs.BUSY, env=BUSY)
+    await driver.start(spec)
+    await until(lambda: "held" in rig.output(spec.task_id))
+
+    seen = (await driver.measure([spec.task_id]))[spec.task_id]
+
+    assert BURNT_SECS <= seen.cpu_secs < 5
+    assert HELD * MIB <= seen.memory_bytes <= seen.memory_peak_bytes < 3 * HELD * MIB
+    assert seen.oom_kills == 0
+
+
+async def test_what_an_ended_task_used_is_known_until_it_is_forgotten(
+    driver: ProcessDriver, rig: NativeRig
+) -> None:
+    spec = rig.spec(programs.BUSY, env=BUSY)
+    await driver.start(spec)
+    await until(lambda: "held" in rig.output(spec.task_id))
+
+    await driver.stop(spec.task_id, grace=timedelta(seconds=5))
+
+    seen = (await driver.measure([spec.task_id]))[spec.task_id]
+    assert seen.cpu_secs >= BURNT_SECS
+    assert seen.memory_peak_bytes >= HELD * MIB
+    await driver.forget(spec.task_id)
+    assert await driver.measure([spec.task_id]) == {}
+
+
+async def test_a_task_that_never_started_is_not_measured(driver: ProcessDriver, rig: NativeRig) -> None:
+    spec = rig.waiting()
+    await driver.prepare(spec)
+
+    assert await driver.measure([spec.task_id]) == {}
+
+
+@pytest.fixture
+def grouped() -> Iterator[int]:
+    """Run a busy process in control groups of its own, in every tree that counts, as an engine would."""
+    require_root()
+    trees = [Path("/sys/fs/cgroup", name) for name in ("memory", "cpuacct")]
+    if not all(tree.is_dir() for tree in trees):
+        trees = [Path("/sys/fs/cgroup")]
+        if "memory" not in (trees[0] / "cgroup.subtree_control").read_text():
+            leave_out("needs control groups that count memory")
+    groups = [tree / f"paas-test-{os.getpid()}" for tree in trees]
+    for group in groups:
+        group.mkdir()
+    enter = " && ".join(f"echo $$ > {group}/cgroup.procs" for group in groups)
+    with subprocess.Popen(
+        ["/bin/sh", "-c", f"{enter} && exec {programs.BUSY}"],
+        env={**os.environ, **BUSY, "HOST": "127.0.0.1", "PORT": "0"},
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"burnt and held\n"
+        yield process.pid
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    for group in groups:
+        with suppress(OSError):
+            group.rmdir()
+
+
+async def test_a_container_is_measured_by_its_control_groups(grouped: int) -> None:
+    seen = usage.of_container(grouped)
+
+    assert seen is not None
+    assert BURNT_SECS <= seen.cpu_secs < 5
+    assert HELD * MIB <= seen.memory_bytes <= seen.memory_peak_bytes < 3 * HELD * MIB
+
+
+def test_a_process_without_groups_of_its_own_is_no_container() -> None:
+    assert usage.of_container(2**22 + 1) is None
+
+
+def test_a_group_of_version_2_tells_working_set_peak_and_kills(tmp_path: Path) -> None:
+    files = {
+        "cpu.stat": "usage_usec 1500000\nuser_usec 1000000\nsystem_usec 500000\n",
+        "memory.current": "50000\n",
+        "memory.peak": "90000\n",
+        "memory.stat": "anon 20000\nfile 30000\ninactive_file 25000\nactive_file 5000\n",
+        "memory.events": "low 0\nhigh 0\nmax 9\noom 3\noom_kill 2\noom_group_kill 0\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+
+    seen = usage.of_group(tmp_path, ())
+
+    assert seen is not None
+    assert (seen.cpu_secs, seen.memory_bytes) == (1.5, 25000)
+    assert (seen.memory_peak_bytes, seen.oom_kills) == (60000, 2)
+    assert usage.of_group(tmp_path / "gone", ()) is None
