@@ -26,9 +26,12 @@ from paas.builders.archive import ArchiveBuilder
 from paas.builders.unpack import UnpackLimits
 from paas.config import BadConfig, Config, split_address
 from paas.core.errors import PaasError
+from paas.core.model import ProcessType
+from paas.core.ports import Driver
 from paas.drivers.process import ProcessDriver
 from paas.engine.commands import Commands
 from paas.engine.janitor import Janitor, Retention
+from paas.engine.metering import Metering
 from paas.engine.reconciler import Pokes, Reconciler
 from paas.engine.world import EngineSettings, World
 from paas.proxy.limits import ProxyLimits
@@ -140,10 +143,13 @@ async def _wired(
         homes_root=state.homes,
         user=user.ids,
     ) as driver:
+        drivers: dict[ProcessType, Driver] = {"tish": driver}
+        metering = Metering(database, drivers.values(), router.counting, clock)
+        await metering.load()
         world = World(
             database=database,
             router=router,
-            drivers={"tish": driver},
+            drivers=drivers,
             builders={"tish": builder},
             clock=clock,
             settings=EngineSettings(
@@ -152,6 +158,7 @@ async def _wired(
                 last_port=config.tasks.last_port,
                 drain=timedelta(seconds=config.tasks.drain_secs),
             ),
+            metering=metering,
             task_started=logs.watch,
             task_ended=logs.unwatch,
             poke=pokes.poke,
@@ -181,6 +188,7 @@ async def _serve(config: Config, user: AppsUser, parts: Parts, stopping: asyncio
         loops = [
             group.create_task(Reconciler(parts.world, parts.pokes).run(looked), name="reconciler"),
             group.create_task(_janitor(config, parts).run(), name="janitor"),
+            group.create_task(parts.world.metering.run(), name="metering"),
         ]
         await looked.wait()
         async with _listening(config, user, parts):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from paas.core.ids import DeploymentId, TaskId
+from paas.core.ids import AppId, DeploymentId, TaskId
 from paas.core.model import Counted, Demand, TaskCounted
 from paas.routes import Entry, Upstream
 from paas.tallies import Tally
@@ -28,9 +28,11 @@ class Counting:
             if entry.upstreams or entry.past is not None or entry.wakes is not None
         ]
 
-    def serving(self) -> list[TaskId]:
-        """Name all tasks that take traffic."""
-        return [upstream.task_id for entry in self._entries.values() for upstream in entry.upstreams]
+    def serving(self) -> dict[TaskId, AppId]:
+        """Name all tasks that take traffic, with their apps."""
+        return {
+            upstream.task_id: entry.app_id for entry in self._entries.values() for upstream in entry.upstreams
+        }
 
     def totals(self) -> Tally:
         """Sum up everything since the agent started, deployments that are gone included."""

@@ -341,3 +341,12 @@ class Usage:
     memory_bytes: int  # without file pages that the kernel can drop at once
     memory_peak_bytes: int
     oom_kills: int  # processes that the kernel killed for the memory limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What is known of an app over all its tasks, those of before the last restart of the agent included."""
+
+    memory_peak_bytes: int  # of one task
+    crashes: int  # tasks that ended, or were given up, without anybody having asked them to
+    oom_kills: int

@@ -1,11 +1,22 @@
 """What the engine needs from outside. Every verb may be repeated: twice equals once."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from paas.core.ids import DeploymentId, TaskId
-from paas.core.model import Address, Artifact, Built, Counted, Deployment, Instance, Live, TaskSpec, Usage
+from paas.core.ids import AppId, DeploymentId, TaskId
+from paas.core.model import (
+    Address,
+    Artifact,
+    Built,
+    Counted,
+    Deployment,
+    Instance,
+    Live,
+    Measured,
+    TaskSpec,
+    Usage,
+)
 
 
 class Clock(Protocol):
@@ -49,6 +60,7 @@ class Driver(Protocol):
         """Name tasks worth another look, as soon as they end; may miss some."""
 
 
+@runtime_checkable
 class Meter(Protocol):
     """Measures tasks, of the drivers that can."""
 
@@ -70,6 +82,15 @@ class LiveView(Protocol):
     """What only memory knows of deployments, for whoever may read but not route."""
 
     def live(self, deployment_id: DeploymentId) -> Live | None: ...
+
+
+class UsageView(Protocol):
+    """What tasks and apps were measured to use."""
+
+    async def measure(self, task_ids: Iterable[TaskId]) -> Mapping[TaskId, Usage]:
+        """Say what tasks use; those that cannot be measured now are absent."""
+
+    async def measured(self, app_ids: Collection[AppId]) -> Mapping[AppId, Measured]: ...
 
 
 class CountsView(Protocol):

@@ -209,7 +209,7 @@ class Lifecycle:
                 crashed=True,
                 ended_at=now,
             )
-        await self._forget(stored, task)
+        await self._forget(stored, task, crashed=True, oom_killed=action.oom_killed)
         logger.warning("Task ended by itself: %s", reason, extra={"event": "task.ended", "task": task.id})
 
     async def _until_ready(self, stored: Stored, task: Task, instance: Instance, address: Address) -> None:
@@ -260,7 +260,8 @@ class Lifecycle:
                 ended_at=now,
             )
         self._world.router.refuse(stored.deployment.id, Refusal(reason=reason, until=now + 1))
-        await self._forget(stored, task)
+        oom_killed = seen is not None and seen.oom_killed
+        await self._forget(stored, task, crashed=True, oom_killed=oom_killed)
         logger.warning(
             "Task failed to start: %s",
             reason,
@@ -280,11 +281,15 @@ class Lifecycle:
                 extra={"event": "task.not_drained", "app": stored.app.name, "task": task.id},
             )
 
-    async def _forget(self, stored: Stored, task: Task) -> None:
+    async def _forget(
+        self, stored: Stored, task: Task, *, crashed: bool = False, oom_killed: bool = False
+    ) -> None:
         self._world.task_ended(task.id)
         port = self._port_of.pop(task.id, None)
         if port is not None:
             self._ports.give_back(port)
+        if task.state is not TaskState.PENDING or crashed:
+            await self._world.metering.note_end(stored.app.id, task, crashed=crashed, oom_killed=oom_killed)
         await self._world.driver(stored.deployment).forget(task.id)
 
     def _spec(self, stored: Stored, task_id: TaskId, *, port: int) -> TaskSpec:

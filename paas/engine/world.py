@@ -7,6 +7,7 @@ from datetime import timedelta
 from paas.core.ids import DeploymentId, TaskId
 from paas.core.model import Deployment, ProcessType
 from paas.core.ports import Builder, Clock, Driver
+from paas.engine.metering import Metering
 from paas.router import Router
 from paas.store.database import Database
 
@@ -28,6 +29,7 @@ class World:
     builders: Mapping[ProcessType, Builder]
     clock: Clock
     settings: EngineSettings
+    metering: Metering
     task_started: Callable[[TaskId], None]  # its output is worth watching
     task_ended: Callable[[TaskId], None]
     poke: Callable[[DeploymentId], None]

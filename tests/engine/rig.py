@@ -15,6 +15,7 @@ from paas.core.ids import ArtifactId, DeploymentId, TaskId, new_artifact_id
 from paas.core.model import App, Artifact, Built, Deployment, Event, Refusal, Spec, Task
 from paas.core.states import LIVE_TASK, DeploymentState, TaskState
 from paas.engine.commands import Commands, DeployRequest
+from paas.engine.metering import Metering
 from paas.engine.reconciler import Pokes, Reconciler
 from paas.engine.world import EngineSettings, World
 from paas.router import Router
@@ -233,6 +234,8 @@ async def running(
     router = Router(clock, pokes.poke)
     files = ArtifactFiles(folder / "artifacts", 2**20)
     async with Database.open(folder / "paas.db") as database, FakeDriver(machine) as driver:
+        metering = Metering(database, [driver], router.counting, clock)
+        await metering.load()
         world = World(
             database=database,
             router=router,
@@ -240,6 +243,7 @@ async def running(
             builders={"tish": FakeBuilder()},
             clock=clock,
             settings=EngineSettings(domain="localhost", drain=DRAIN, resync=resync),
+            metering=metering,
             task_started=lambda _: None,
             task_ended=lambda _: None,
             poke=pokes.poke,

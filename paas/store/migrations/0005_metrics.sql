@@ -1,0 +1,6 @@
+CREATE TABLE app_usage (
+    app_id TEXT PRIMARY KEY REFERENCES apps (id) ON DELETE CASCADE,
+    memory_peak_bytes INTEGER NOT NULL,
+    crashes INTEGER NOT NULL,
+    oom_kills INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

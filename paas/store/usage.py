@@ -1,0 +1,41 @@
+"""SQL about what apps were measured to use. Measurements, no states: they have no events."""
+
+from collections.abc import Collection
+
+from paas.core.ids import AppId
+from paas.core.model import Measured
+from paas.store.database import Reader, Tx
+
+
+async def note(tx: Tx, app_id: AppId, seen: Measured) -> None:
+    """Add up an app's crashes and kills, and keep its highest peak; nothing for an app that is gone."""
+    await tx.write(
+        "INSERT INTO app_usage (app_id, memory_peak_bytes, crashes, oom_kills)"
+        " SELECT id, ?2, ?3, ?4 FROM apps WHERE id = ?1"
+        " ON CONFLICT (app_id) DO UPDATE SET"
+        " memory_peak_bytes = max(memory_peak_bytes, excluded.memory_peak_bytes),"
+        " crashes = crashes + excluded.crashes, oom_kills = oom_kills + excluded.oom_kills",
+        (app_id, seen.memory_peak_bytes, seen.crashes, seen.oom_kills),
+    )
+
+
+async def of_apps(reader: Reader, app_ids: Collection[AppId]) -> dict[AppId, Measured]:
+    """Read what is kept of some apps; those never measured are absent."""
+    marks = ", ".join("?" * len(app_ids))
+    return await _read(reader, f"WHERE app_id IN ({marks})", list(app_ids))
+
+
+async def of_all(reader: Reader) -> dict[AppId, Measured]:
+    return await _read(reader, "", [])
+
+
+async def _read(reader: Reader, where: str, values: list[AppId]) -> dict[AppId, Measured]:
+    found = await reader.all(
+        f"SELECT app_id, memory_peak_bytes, crashes, oom_kills FROM app_usage {where}", values
+    )
+    return {
+        row["app_id"]: Measured(
+            memory_peak_bytes=row["memory_peak_bytes"], crashes=row["crashes"], oom_kills=row["oom_kills"]
+        )
+        for row in found
+    }
