@@ -158,7 +158,8 @@ class Vault:
                 hint="free some disk space and ask again",
             ) from error
         finally:
-            unfinished.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                unfinished.unlink(missing_ok=True)
         return key
 
 

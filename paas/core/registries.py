@@ -18,8 +18,9 @@ def normal_host(text: str) -> str:
     """
     host = re.sub("^https?://", "", text.strip().lower()).partition("/")[0]
     if len(host) > LONGEST_HOST or _HOST.fullmatch(host) is None:
+        shown = text.rpartition("@")[2][:LONGEST_HOST]  # what stands before may be a password
         raise Invalid(
-            f"cannot use {text[:LONGEST_HOST]!r} as a registry: it is no host name, with or without a port",
+            f"cannot use {shown!r} as a registry: it is no host name, with or without a port",
             field="host",
             hint="it looks like ghcr.io or registry.example:5000",
         )

@@ -1,6 +1,6 @@
 """Where the vault and the store meet: what a private image is pulled with."""
 
-from paas.core.errors import Unavailable
+from paas.core.errors import Invalid, Unavailable
 from paas.core.model import Sealed
 from paas.core.registries import normal_host
 from paas.store import registries
@@ -15,7 +15,10 @@ async def credentials(reader: Reader, vault: Vault, host: str) -> tuple[str, str
 
     Raises Unavailable if the password cannot be read.
     """
-    host = normal_host(host)
+    try:
+        host = normal_host(host)
+    except Invalid:
+        return None  # that it is no host is for the engine to say, which knows its image names
     login = await registries.login(reader, host)
     if login is None:
         return None

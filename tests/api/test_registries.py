@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from paas.api.native.requests import PutRegistry
 from paas.core.errors import Unavailable
 from paas.engine.registries import credentials
 from paas.vault import Vault
@@ -73,6 +74,11 @@ async def test_another_port_is_another_registry(api: Api, tmp_path: Path) -> Non
     assert await opened(api, tmp_path, "registry.example:5001") is None
 
 
+@pytest.mark.parametrize("host", ["", "not a host", "library"])
+async def test_what_is_no_host_has_no_password(api: Api, tmp_path: Path, host: str) -> None:
+    assert await opened(api, tmp_path, host) is None
+
+
 async def test_list_shows_every_host_and_no_password(api: Api) -> None:
     for host in ("ghcr.io", "docker.io", "a.example"):
         await put(api, host)
@@ -123,6 +129,22 @@ async def test_password_that_is_no_text_is_refused(api: Api) -> None:
     )
 
     assert status == HTTPStatus.BAD_REQUEST, error
+
+
+async def test_a_key_that_cannot_be_written_is_said_and_tried_again(api: Api, tmp_path: Path) -> None:
+    (tmp_path / "secrets.key.new").mkdir()  # in the way, as a full disk would be
+
+    status, error = await put(api, "ghcr.io")
+
+    assert (status, error["code"]) == (HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE")
+    assert "cannot write the key" in str(error["error"])
+    assert (await api.ask("GET", PATH))[1]["total"] == 0
+    (tmp_path / "secrets.key.new").rmdir()
+    assert (await put(api, "ghcr.io"))[0] == HTTPStatus.CREATED
+
+
+def test_a_request_does_not_show_its_password() -> None:
+    assert PASSWORD not in repr(PutRegistry(username="ann", password=PASSWORD))
 
 
 async def test_changes_are_told_without_the_password(api: Api) -> None:

@@ -58,6 +58,13 @@ def test_what_is_no_host_is_refused(written: str) -> None:
     assert raised.value.field == "host"
 
 
+def test_a_password_in_the_host_is_not_repeated() -> None:
+    with pytest.raises(Invalid, match=r"cannot use 'ghcr\.io'") as raised:
+        normal_host("https://ann:secret@ghcr.io")
+
+    assert "secret" not in raised.value.message
+
+
 def test_a_bare_word_is_refused_as_no_image_could_mean_it() -> None:
     with pytest.raises(Invalid, match=r"a folder of docker\.io") as raised:
         normal_host("registry")

@@ -242,6 +242,9 @@ class PutRegistry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         ),
     ]
 
+    def __repr__(self) -> str:
+        return f"PutRegistry(username={self.username!r})"  # what is shown may end up in a log
+
 
 class CreateArtifact(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     name: Annotated[
