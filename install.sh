@@ -14,8 +14,8 @@ unit=/etc/systemd/system/paas.service
 # What the agent needs of Debian, and what the test suite drives, compares with or is checked by.
 python_packages=(python3 python3-venv ca-certificates)
 test_packages=(
-    "${python_packages[@]}" apache2-utils bash busybox-static caddy curl docker-registry git haproxy jq
-    nginx-light procps shellcheck util-linux wrk zsh
+    "${python_packages[@]}" apache2-utils bash busybox-static caddy curl docker-registry docker.io git haproxy
+    jq nginx-light procps shellcheck util-linux wrk zsh
 )
 
 usage() {

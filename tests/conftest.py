@@ -1,9 +1,12 @@
 """Hooks and fixtures for all tests."""
 
+import os
 from collections.abc import AsyncIterator, Generator
+from pathlib import Path
 
 import pytest
 
+from tests import docker_engine
 from tests.harness import Agent, running
 from tests.requirements import STRICT
 
@@ -13,6 +16,17 @@ async def agent() -> AsyncIterator[Agent]:
     """Run a real agent with a state directory of its own; nothing of it is left afterwards."""
     async with running() as agent:
         yield agent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the folder of the engine that the workers of this run may start; they inherit it."""
+    if not hasattr(config, "workerinput"):
+        os.environ[docker_engine.RUN] = str(docker_engine.new_run())
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        docker_engine.stop_engine(Path(os.environ[docker_engine.RUN]))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -55,7 +55,8 @@ class Lifecycle:
     async def prepare(self, stored: Stored, task_id: TaskId) -> None:
         """Do ahead what a start would wait for; what fails here fails again, with its reason, there."""
         try:
-            await self._world.driver(stored.deployment).prepare(self._spec(stored, task_id, port=0))
+            port = self._own_port(stored) or 0
+            await self._world.driver(stored.deployment).prepare(self._spec(stored, task_id, port=port))
         except PaasError as error:
             logger.warning(
                 "Cannot prepare a task: %s",
@@ -133,14 +134,20 @@ class Lifecycle:
 
     def _port_for(self, stored: Stored, task: Task) -> int:
         """Say where a task has to listen; a port of the host's is reserved, once. Raises StartFailed."""
-        deployment = stored.deployment
-        wanted = deployment.spec.networking.port
-        if self._world.driver(deployment).own_network:
-            return wanted or deployment.exposed_port or DEFAULT_PORT
+        own = self._own_port(stored)
+        if own is not None:
+            return own
         port = self._port_of.get(task.id)
         if port is None:
-            port = self._port_of[task.id] = self._ports.take(wanted)
+            port = self._port_of[task.id] = self._ports.take(stored.deployment.spec.networking.port)
         return port
+
+    def _own_port(self, stored: Stored) -> int | None:
+        """Say where a task listens at an address of its own; None where it has the host's."""
+        deployment = stored.deployment
+        if not self._world.driver(deployment).own_network:
+            return None
+        return deployment.spec.networking.port or deployment.exposed_port or DEFAULT_PORT
 
     async def publish_again(self, stored: Stored, task: Task) -> None:
         """Let a task that outlived the agent take traffic again."""

@@ -1,7 +1,7 @@
 """Play an agent that starts tasks and is killed: `python -m tests.contract.dying_agent`.
 
-Reads one JSON object from stdin: root, use_cgroups, user, and specs; starts them, writes one line of JSON,
-process ids by task, and waits for its end.
+Reads one JSON object from stdin: rig and specs; starts them, writes one line of JSON, process ids by task,
+and waits for its end.
 """
 
 import asyncio
@@ -11,14 +11,27 @@ from pathlib import Path
 from typing import Any
 
 from paas.core.model import TaskSpec
-from tests.contract.rigs import NativeRig
+from tests.contract.docker_rig import DockerRig
+from tests.contract.rigs import NativeRig, Rig
 
 
-async def main(order: Any) -> None:  # what json gave
-    user = order["user"]
-    rig = NativeRig(Path(order["root"]), order["use_cgroups"], None if user is None else (user[0], user[1]))
-    specs = [TaskSpec(**{**spec, "command": tuple(spec["command"])}) for spec in order["specs"]]
-    async with rig.driver() as driver:
+def rig_of(order: Any) -> Rig:  # what json gave
+    match order:
+        case {"docker": made_of}:
+            return DockerRig(Path(made_of["socket"]), Path(made_of["root"]), made_of["agent_id"])
+        case {"native": made_of}:
+            user = made_of["user"]
+            return NativeRig(
+                Path(made_of["root"]), made_of["use_cgroups"], None if user is None else (user[0], user[1])
+            )
+    raise ValueError(order)
+
+
+async def main(order: Any) -> None:
+    specs = [
+        TaskSpec(**{**spec, "command": tuple(spec["command"]), "volumes": ()}) for spec in order["specs"]
+    ]
+    async with rig_of(order["rig"]).driver() as driver:
         pids = {}
         for spec in specs:
             pids[spec.task_id] = (await driver.start(spec)).pid

@@ -12,6 +12,10 @@ from tests.engine.fake_driver import FakeDriver, Machine, Program
 class FakeRig:
     machine: Machine = field(default_factory=Machine)
 
+    @property
+    def refused(self) -> str:
+        return "not unpacked"
+
     def driver(self) -> FakeDriver:
         return FakeDriver(self.machine)
 

@@ -1,13 +1,10 @@
 """How each kind of driver is set up for the suite; also used by the process that plays a dying agent."""
 
-import asyncio
-import json
 import os
 import socket
-import sys
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +13,7 @@ from paas.core.model import TaskSpec
 from paas.core.ports import Driver
 from paas.drivers.process import ProcessDriver
 from tests import programs
+from tests.contract.dying import let_die
 from tests.waiting import until
 
 NOBODY = (65534, 65534)
@@ -23,6 +21,10 @@ NOBODY = (65534, 65534)
 
 class Rig(Protocol):
     """One machine's worth of tasks, which outlives every driver made for it."""
+
+    @property
+    def refused(self) -> str:
+        """Say what a start of `absent` is refused with."""
 
     def driver(self) -> AbstractAsyncContextManager[Driver]: ...
 
@@ -39,7 +41,7 @@ class Rig(Protocol):
         """Describe a task that listens at its port, a free one."""
 
     def absent(self) -> TaskSpec:
-        """Describe a task whose program is not unpacked."""
+        """Describe a task whose program, or image, is not there."""
 
     async def until_up(self, spec: TaskSpec) -> None:
         """Wait until a started task, stubborn or not, is what it was described as."""
@@ -58,6 +60,10 @@ class NativeRig:
     root: Path
     use_cgroups: bool = True
     user: tuple[int, int] | None = None
+
+    @property
+    def refused(self) -> str:
+        return "not unpacked"
 
     def driver(self, *, parked: int = 1) -> ProcessDriver:
         (self.root / "logs").mkdir(exist_ok=True)
@@ -96,27 +102,8 @@ class NativeRig:
 
     async def start_and_die(self, specs: list[TaskSpec]) -> dict[TaskId, int]:
         """Let another process play the agent, and kill it with SIGKILL."""
-        order = {
-            "root": str(self.root),
-            "use_cgroups": self.use_cgroups,
-            "user": self.user,
-            "specs": [asdict(spec) for spec in specs],
-        }
-        agent = await asyncio.create_subprocess_exec(  # noqa: TID251 - this is not the agent
-            sys.executable,
-            "-m",
-            "tests.contract.dying_agent",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env=dict(os.environ),
-        )
-        assert agent.stdin
-        assert agent.stdout
-        agent.stdin.write(json.dumps(order).encode() + b"\n")
-        line = await asyncio.wait_for(agent.stdout.readline(), 20)
-        agent.kill()
-        await agent.wait()
-        return {TaskId(task_id): pid for task_id, pid in json.loads(line).items()}
+        order = {"root": str(self.root), "use_cgroups": self.use_cgroups, "user": self.user}
+        return await let_die({"native": order}, specs)
 
     def log_path(self, task_id: TaskId) -> Path:
         return self.root / "logs" / f"{task_id}.log"

@@ -84,10 +84,10 @@ async def test_the_exit_code_is_kept(driver: Driver, rig: Rig, code: int) -> Non
     assert await driver.stop(spec.task_id, grace=GRACE) == code
 
 
-async def test_a_program_that_is_not_unpacked_cannot_start(driver: Driver, rig: Rig) -> None:
+async def test_a_program_that_is_not_there_cannot_start(driver: Driver, rig: Rig) -> None:
     spec = rig.absent()
 
-    with pytest.raises(StartFailed, match="not unpacked"):
+    with pytest.raises(StartFailed, match=rig.refused):
         await driver.start(spec)
 
     assert await seen(driver, spec.task_id) is None

@@ -1,0 +1,240 @@
+"""Containers of a Docker engine as tasks, each at an address of its own, outliving the agent."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from datetime import timedelta
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Self
+from weakref import WeakValueDictionary
+
+from paas.core.errors import StartFailed, Unavailable
+from paas.core.ids import TaskId
+from paas.core.model import Address, Instance, TaskSpec
+from paas.docker.engine import DockerEngine, Refused
+from paas.docker.images import Images, is_local_only
+from paas.drivers.docker_calls import Containers
+from paas.drivers.docker_containers import SPEC_LABEL, describe, read
+from paas.drivers.docker_network import Network
+from paas.drivers.docker_volumes import VolumeRoots
+from paas.drivers.docker_watch import Watch
+
+INSPECTED_AT_ONCE = 8
+
+
+class DockerDriver:
+    """Implements `core.ports.Driver`; use it as a context manager: it follows the engine's events.
+
+    Leaving the context ends no task. Only containers that carry the agent's id are ever touched.
+    """
+
+    def __init__(self, *, engine: DockerEngine, images: Images, agent_id: str, volumes: VolumeRoots) -> None:
+        self.network = Network(engine, agent_id)
+        self._images = images
+        self._agent_id = agent_id
+        self._volumes = volumes
+        self._containers = Containers(engine, agent_id)
+        self._watch = Watch(engine, agent_id, self._on_event, self._catch_up)
+        self._seen: dict[TaskId, Instance] = {}  # started ones, until they are forgotten
+        self._prepared: dict[TaskId, str] = {}  # made by us, not started, with what they were made for
+        self._locks: WeakValueDictionary[TaskId, asyncio.Lock] = WeakValueDictionary()
+        self._looking = asyncio.Semaphore(INSPECTED_AT_ONCE)
+        self._hints: dict[TaskId, None] = {}
+        self._hinted = asyncio.Event()
+        self._group = asyncio.TaskGroup()
+        self._loops: list[asyncio.Task[None]] = []
+
+    @property
+    def own_network(self) -> bool:
+        return True
+
+    async def __aenter__(self) -> Self:
+        """Begin to follow the engine; one that does not answer is waited for."""
+        await self._group.__aenter__()
+        self._loops = [self._group.create_task(self._watch.run(), name="docker events")]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for loop in self._loops:
+            loop.cancel()
+        await self._group.__aexit__(kind, error, trace)
+
+    async def prepare(self, spec: TaskSpec) -> None:
+        """Make the container. Its image must be there. Raises StartFailed and Unavailable."""
+        body = await self._describe(spec)
+        async with self._alone(spec.task_id):
+            if spec.task_id in self._seen or self._prepared.get(spec.task_id) == _digest(body):
+                return
+            with _told_as(StartFailed):
+                await self.network.ensure()
+                await self._containers.make(spec.task_id, body)
+            self._prepared[spec.task_id] = _digest(body)
+
+    async def start(self, spec: TaskSpec) -> Instance:
+        """Start the task, or find it started already: running, or ended. Raises StartFailed and Unavailable.
+
+        After `prepare` this is one call of the engine's beside its start; a container, image or network
+        that somebody removed meanwhile is made or pulled again.
+        """
+        task_id = spec.task_id
+        async with self._alone(task_id):
+            known = self._seen.get(task_id)
+            if known is not None:
+                return known
+            body = await self._describe(spec)
+            with _told_as(StartFailed):
+                if self._prepared.pop(task_id, None) != _digest(body):
+                    known = await self._inspect(task_id)  # an earlier agent may have started it
+                    if known is not None:
+                        return known
+                    await self._restore(task_id, body)
+                try:
+                    await self._containers.start(task_id)
+                except Refused as error:
+                    if error.status != HTTPStatus.NOT_FOUND:
+                        raise
+                    await self._containers.remove(task_id)  # it may name a network that is gone
+                    await self._restore(task_id, body)
+                    await self._containers.start(task_id)
+                instance = await self._inspect(task_id)
+        if instance is None:
+            raise StartFailed(f"cannot start task {task_id}: somebody removed its container meanwhile")
+        if instance.status == "exited":
+            self._hint(task_id)
+        return instance
+
+    async def stop(self, task_id: TaskId, *, grace: timedelta) -> int | None:
+        """Send the image's stop signal, and after `grace`, in whole seconds, SIGKILL; then it has ended.
+
+        Gives the exit code, as the program or the signal made it. Raises Unavailable.
+        """
+        async with self._alone(task_id):
+            with _told_as(Unavailable):
+                instance = await self._inspect(task_id)
+                if instance is not None and instance.lives:
+                    await self._containers.stop(task_id, grace)
+                    instance = await self._inspect(task_id)
+        return None if instance is None else instance.exit_code
+
+    async def survey(self) -> Mapping[TaskId, Instance]:
+        """See every container of this agent's that was started. Raises Unavailable."""
+        await self._watch.check()
+        await self._catch_up()
+        return dict(self._seen)
+
+    async def look(self, task_ids: Iterable[TaskId]) -> Mapping[TaskId, Instance]:
+        """Answer from memory, which the engine's events keep true.
+
+        While the engine is away, tasks are as they were last known, and Unavailable is raised for others.
+        """
+        seen: dict[TaskId, Instance] = {}
+        for task_id in task_ids:
+            if task_id in self._seen:
+                seen[task_id] = self._seen[task_id]
+            elif task_id not in self._prepared:
+                await self._watch.check()
+        return seen
+
+    async def listens(self, task_id: TaskId, address: Address) -> bool:
+        """Say whether the address is the task's: nobody else can have it then."""
+        instance = self._seen.get(task_id)
+        return instance is not None and instance.lives and instance.address == address
+
+    async def forget(self, task_id: TaskId) -> None:
+        """Remove the container and its nameless volumes; what runs of it is killed. Raises Unavailable."""
+        async with self._alone(task_id):
+            with _told_as(Unavailable):
+                await self._containers.remove(task_id)
+            self._prepared.pop(task_id, None)
+            self._seen.pop(task_id, None)
+
+    async def hints(self) -> AsyncGenerator[TaskId, None]:
+        """Name each task that ended, was frozen or thawed by somebody, or was removed. For one reader."""
+        while True:
+            await self._hinted.wait()
+            self._hinted.clear()
+            while self._hints:
+                task_id = next(iter(self._hints))
+                del self._hints[task_id]
+                yield task_id
+
+    def _hint(self, task_id: TaskId) -> None:
+        self._hints[task_id] = None
+        self._hinted.set()
+
+    async def _describe(self, spec: TaskSpec) -> dict[str, Any]:
+        mounts: list[dict[str, Any]] = []
+        if spec.volumes:  # again at each start: links may have been put there since
+            mounts = await asyncio.to_thread(self._volumes.mounts, spec.app_id, spec.volumes)
+        return describe(spec, agent_id=self._agent_id, network=self.network.name, mounts=mounts)
+
+    async def _restore(self, task_id: TaskId, body: Mapping[str, Any]) -> None:
+        """Make a container, and before it whatever of its network and image was removed."""
+        image = body["Image"]
+        if not is_local_only(image) and await self._images.find(image) is None:
+            await self._images.pull(image)
+        await self.network.make()
+        await self._containers.make(task_id, body)
+
+    async def _inspect(self, task_id: TaskId, last_words: int | None = None) -> Instance | None:
+        """See a task as the engine does, and remember it; None if it was never started, or is forgotten.
+
+        One whose container was removed ended with `last_words`. For whoever is alone with the task.
+        """
+        found = await self._containers.inspect(task_id)
+        if found is None:
+            self._prepared.pop(task_id, None)
+            instance = self._seen.get(task_id)
+            if instance is not None and instance.lives:
+                instance = Instance(task_id=task_id, status="exited", exit_code=last_words)
+        else:
+            instance = read(task_id, found, self.network.name)
+        if instance is not None:
+            self._prepared.pop(task_id, None)
+            known = self._seen.get(task_id)
+            self._seen[task_id] = instance
+            if known is not None and known != instance:
+                self._hint(task_id)
+        return instance
+
+    async def _catch_up(self) -> None:
+        """Compare what is remembered with the engine; tasks that changed are hinted. Raises Unavailable."""
+        with _told_as(Unavailable):
+            listed = await self._containers.all()
+            gone = [task_id for task_id in self._seen if task_id not in listed]
+            for task_id in [*(task_id for task_id, state in listed.items() if state != "created"), *gone]:
+                lock = self._locks.get(task_id)
+                if lock is None or not lock.locked():  # else somebody is just finding out
+                    async with self._alone(task_id):
+                        await self._inspect(task_id)
+
+    def _on_event(self, task_id: TaskId, happened: str, attributes: Mapping[str, str]) -> None:
+        if happened in {"die", "pause", "unpause", "destroy"}:
+            code = attributes.get("exitCode", "")
+            last_words = int(code) if code.isdigit() else None
+            self._group.create_task(self._follow_up(task_id, last_words), name=f"{happened} {task_id}")
+
+    async def _follow_up(self, task_id: TaskId, last_words: int | None) -> None:
+        with contextlib.suppress(Refused, Unavailable):  # then it is seen when the engine is back
+            async with self._alone(task_id), self._looking:
+                await self._inspect(task_id, last_words)
+
+    def _alone(self, task_id: TaskId) -> asyncio.Lock:
+        """Let one at a time act on a task and remember what became of it."""
+        return self._locks.setdefault(task_id, asyncio.Lock())
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    return str(body["Labels"][SPEC_LABEL])
+
+
+@contextlib.contextmanager
+def _told_as(kind: type[StartFailed | Unavailable]) -> Iterator[None]:
+    """Let what the engine refuses be the kind of error that the verb's callers expect."""
+    try:
+        yield
+    except Refused as error:
+        raise kind(error.message) from error

@@ -1,0 +1,63 @@
+"""The bridge network that an agent's containers share, and are reached on."""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any
+
+from paas.docker.engine import DockerEngine, Refused
+
+OWNER_LABEL = "paas.agent"
+
+
+class Network:
+    """Made when it is first needed, and again when somebody pruned it."""
+
+    def __init__(self, engine: DockerEngine, agent_id: str) -> None:
+        self.name = f"paas-{agent_id[:12]}"
+        self._engine = engine
+        self._agent_id = agent_id
+        self._making = asyncio.Lock()
+        self._was_made = False
+
+    async def ensure(self) -> None:
+        """Make it the first time; later it is believed to be there."""
+        if not self._was_made:
+            await self.make()
+
+    async def make(self) -> None:
+        """Make it unless it is there. Raises Unavailable, or Refused, as when it has no addresses left."""
+        async with self._making:
+            if await self._found() is None:
+                await self._create()
+            self._was_made = True
+
+    async def _create(self) -> None:
+        async with self._engine.asked(f"make the network {self.name}") as docker:
+            await docker.networks.create(
+                {
+                    "Name": self.name,
+                    "Driver": "bridge",
+                    "CheckDuplicate": True,
+                    "Labels": {OWNER_LABEL: self._agent_id},
+                }
+            )
+
+    async def gateway(self) -> str:
+        """Give the address at which containers reach this machine. Raises Unavailable and Refused."""
+        await self.make()
+        found = await self._found() or {}
+        for subnet in found.get("IPAM", {}).get("Config") or ():
+            gateway = subnet.get("Gateway")
+            if gateway:
+                return str(gateway).partition("/")[0]
+        raise Refused(f"cannot use the network {self.name}: it has no gateway", status=0)
+
+    async def _found(self) -> Any:
+        """Read it; None where it is absent."""
+        try:
+            async with self._engine.asked(f"see the network {self.name}") as docker:
+                return await (await docker.networks.get(self.name)).show()
+        except Refused as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
