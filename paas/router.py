@@ -4,6 +4,7 @@ Everything here is a plain function on the event loop: between choosing an upstr
 counting the request there is no await, so a stop cannot slip in between.
 """
 
+import socket
 from collections.abc import Callable, Iterable
 
 from paas.core.ids import AppId, DeploymentId, TaskId
@@ -141,19 +142,24 @@ class Router:
         task_id: TaskId,
         host: str,
         port: int,
+        accepted: socket.socket | None = None,
         *,
         submitted_at: float | None = None,
         started_at: float | None = None,
     ) -> None:
         """Let a ready task take traffic, and resume everyone who waited. Repeatable.
 
+        `accepted` is an unused connection to it, for the first who waited; closed if nobody took it.
         When its start was submitted and when the driver had done it, in monotonic seconds, is for
         the phases of the wake.
         """
         entry = self._entries.get(deployment_id)
         if entry is None or any(up.task_id == task_id for up in entry.upstreams):
+            if accepted is not None:
+                accepted.close()
             return
-        entry.upstreams = (*entry.upstreams, Upstream(entry, task_id, host, port))
+        upstream = Upstream(entry, task_id, host, port, accepted)
+        entry.upstreams = (*entry.upstreams, upstream)
         entry.refusal = None
         entry.demoted = False
         entry.last_used = self._clock.now()
@@ -162,9 +168,12 @@ class Router:
                 entry.wakes = WakeLog()
             entry.wakes.note(entry.waiting_since, submitted_at, started_at, self._clock.monotonic())
         for waiter in self._take_waiters(entry):
-            upstream = self.take(entry, counts_as_use=waiter.counts_as_use)
-            if upstream is not None:
-                waiter.resume(upstream)
+            chosen = self.take(entry, counts_as_use=waiter.counts_as_use)
+            if chosen is not None:
+                waiter.resume(chosen)
+        unused = upstream.take_accepted()
+        if unused is not None:
+            unused.close()  # a server that takes one at a time would wait for it
 
     def withdraw(self, deployment_id: DeploymentId, task_id: TaskId, *, only_if_idle: bool = False) -> bool:
         """Send a task no new requests. Says no, and changes nothing, if it must be idle and is not."""

@@ -1,5 +1,6 @@
 """What the router keeps: deployments, their ready tasks, who waits for one."""
 
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -22,9 +23,21 @@ _NO_RULES = Rules()
 class Upstream:
     """A ready task. `in_flight` counts open requests, streams and upgraded connections."""
 
-    __slots__ = ("entry", "host", "in_flight", "on_drained", "port", "tally", "task_id", "withdrawn")
+    __slots__ = (
+        "_accepted",
+        "entry",
+        "host",
+        "in_flight",
+        "on_drained",
+        "port",
+        "tally",
+        "task_id",
+        "withdrawn",
+    )
 
-    def __init__(self, entry: "Entry", task_id: TaskId, host: str, port: int) -> None:
+    def __init__(
+        self, entry: "Entry", task_id: TaskId, host: str, port: int, accepted: socket.socket | None = None
+    ) -> None:
         self.entry = entry
         self.task_id = task_id
         self.host = host
@@ -33,6 +46,12 @@ class Upstream:
         self.on_drained: Callable[[], None] | None = None
         self.withdrawn = False
         self.tally = Tally()
+        self._accepted = accepted
+
+    def take_accepted(self) -> socket.socket | None:
+        """Take the connection by which it was found ready, if it is still here: nothing was sent on it."""
+        accepted, self._accepted = self._accepted, None
+        return accepted
 
 
 class Waiter:

@@ -36,28 +36,60 @@ class TcpSocket:
     cgroup_id: int | None  # inode of the control group it was made in; None before Linux 5.9
 
 
-def find(local: Endpoint, remote: Endpoint = NOBODY) -> TcpSocket | None:
-    """Find the socket that is bound to `local` and connected to `remote`, or listens at `local`.
+class SocketTable:
+    """The kernel's table of sockets, asked through one socket that stays open. For one thread."""
 
-    Takes about 50 us. None if there is none; raises OSError where the kernel does not tell.
-    """
-    here, there = address(local[0]), address(remote[0])
-    addresses = here.packed.ljust(16, b"\0"), there.packed.ljust(16, b"\0")
-    body = _REQUEST.pack(_FAMILIES[here.version], socket.IPPROTO_TCP, 0, ALL_STATES)
-    body += _SOCKET.pack(local[1], remote[1], *addresses) + struct.pack("=I", 0) + NO_COOKIE
-    head = _HEADER.pack(_HEADER.size + len(body), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, 1, 0)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_SOCK_DIAG) as kernel:
-        kernel.settimeout(1)  # it answers at once, in the call itself
-        kernel.sendto(head + body, (0, 0))
-        answer = kernel.recv(ANSWER_BYTES)
-    kind = _HEADER.unpack_from(answer)[1]
-    if kind == NLMSG_ERROR:
-        error = -struct.unpack_from("=i", answer, _HEADER.size)[0]
-        if error == errno.ENOENT:
-            return None
-        raise OSError(error, os.strerror(error))
-    uid, inode = _ANSWER.unpack_from(answer, _HEADER.size)
-    return TcpSocket(uid, inode, _attribute(answer, INET_DIAG_CGROUP_ID))
+    def __init__(self) -> None:
+        self._kernel: socket.socket | None = None
+        self._asked = 0
+
+    def find(self, local: Endpoint, remote: Endpoint = NOBODY) -> TcpSocket | None:
+        """Find the socket that is bound to `local` and connected to `remote`, or listens at `local`.
+
+        Takes about 20 us. None if there is none; raises OSError where the kernel does not tell.
+        """
+        here, there = address(local[0]), address(remote[0])
+        addresses = here.packed.ljust(16, b"\0"), there.packed.ljust(16, b"\0")
+        body = _REQUEST.pack(_FAMILIES[here.version], socket.IPPROTO_TCP, 0, ALL_STATES)
+        body += _SOCKET.pack(local[1], remote[1], *addresses) + struct.pack("=I", 0) + NO_COOKIE
+        answer = self._ask(body)
+        kind = _HEADER.unpack_from(answer)[1]
+        if kind == NLMSG_ERROR:
+            error = -struct.unpack_from("=i", answer, _HEADER.size)[0]
+            if error == errno.ENOENT:
+                return None
+            raise OSError(error, os.strerror(error))
+        uid, inode = _ANSWER.unpack_from(answer, _HEADER.size)
+        return TcpSocket(uid, inode, _attribute(answer, INET_DIAG_CGROUP_ID))
+
+    def close(self) -> None:
+        """Free the socket; the next question opens another."""
+        if self._kernel is not None:
+            self._kernel.close()
+            self._kernel = None
+
+    def _ask(self, body: bytes) -> bytes:
+        if self._kernel is None:
+            kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+            self._kernel = socket.socket(socket.AF_NETLINK, kind, NETLINK_SOCK_DIAG)
+            self._kernel.settimeout(1)  # it answers at once, in the call itself
+        self._asked = (self._asked + 1) & 0xFFFFFFFF
+        head = _HEADER.pack(_HEADER.size + len(body), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, self._asked, 0)
+        try:
+            self._kernel.sendto(head + body, (0, 0))
+            return self._kernel.recv(ANSWER_BYTES)
+        except OSError:
+            self.close()  # else a late answer would be taken for that of the next question
+            raise
+
+
+def find(local: Endpoint, remote: Endpoint = NOBODY) -> TcpSocket | None:
+    """Find one socket, as `SocketTable.find` does, for whoever asks seldom or in threads."""
+    table = SocketTable()
+    try:
+        return table.find(local, remote)
+    finally:
+        table.close()
 
 
 def _attribute(answer: bytes, wanted: int) -> int | None:

@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import fields
 from datetime import timedelta
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,12 +18,15 @@ from paas.core.model import Address, Instance, TaskSpec, Usage
 from paas.drivers.cgroups import find_cgroups
 from paas.drivers.ending import Ender, Running
 from paas.drivers.launchers import Launcher, LauncherPool, Spawner
-from paas.drivers.listening import is_held_by
+from paas.drivers.listening import is_open_in
 from paas.drivers.native_usage import NativeUsage
 from paas.drivers.runs import KILLED, Record, Runs, User
 from paas.drivers.start_file import HOST, LimitByShell
+from paas.sock_diag import SocketTable
 
 logger = logging.getLogger(__name__)
+
+_what_matters = attrgetter(*(field.name for field in fields(TaskSpec) if field.name != "port"))
 
 
 class ProcessDriver:
@@ -61,7 +64,8 @@ class ProcessDriver:
         self._usage = NativeUsage(self._cgroups)
         self._ender = Ender(self._runs, self._cgroups, self._usage)
         self._pool = LauncherPool(self._spawner, parked)
-        self._prepared: dict[TaskId, bytes] = {}  # fingerprints: thousands may sleep with one prepared
+        self._sockets = SocketTable()
+        self._prepared: dict[TaskId, int] = {}  # fingerprints: thousands may sleep with one prepared
         self._running: dict[TaskId, Running] = {}
         self._just_ended: dict[TaskId, Running] = {}
         self._hints: dict[TaskId, None] = {}
@@ -96,6 +100,7 @@ class ProcessDriver:
                 asyncio.get_running_loop().remove_reader(running.pidfd)
                 os.close(running.pidfd)
             self._running.clear()
+            self._sockets.close()
 
     def limits_in_force(self) -> dict[str, str]:
         """Say by what each limit is kept: "cgroup v2", "rlimit", "environment" or "none"."""
@@ -109,7 +114,6 @@ class ProcessDriver:
 
     async def prepare(self, spec: TaskSpec) -> None:
         """Write the run's folder. The port may still change; whatever else does is written again."""
-        spec = replace(spec, port=0)
         fingerprint = _fingerprint(spec)
         if spec.task_id in self._running or self._prepared.get(spec.task_id) == fingerprint:
             return
@@ -165,10 +169,16 @@ class ProcessDriver:
         running = self._running.get(task_id)
         if running is None:
             return False
+        try:
+            listener = self._sockets.find((address.host, address.port))
+        except OSError:
+            return True
+        if listener is None:
+            return False
+        if self._cgroups is not None and listener.cgroup_id is not None:
+            return listener.cgroup_id == self._cgroups.id_of(running.group)
         members = self._ender.members_of(running)
-        if self._cgroups is not None:
-            return is_held_by(address, members, self._cgroups.id_of(running.group))
-        return await asyncio.to_thread(is_held_by, address, members, None)
+        return await asyncio.to_thread(lambda: is_open_in(members(), listener.inode))
 
     async def measure(self, task_ids: Iterable[TaskId]) -> Mapping[TaskId, Usage]:
         """Implement `core.ports.Meter`, in a thread for those that run."""
@@ -290,6 +300,6 @@ class ProcessDriver:
         return Instance(task_id=task_id, status="exited", exit_code=record.exit_code, oom_killed=killed)
 
 
-def _fingerprint(spec: TaskSpec) -> bytes:
-    """Tell specs apart without keeping them."""
-    return hashlib.blake2b(repr(spec).encode(), digest_size=16).digest()
+def _fingerprint(spec: TaskSpec) -> int:
+    """Tell specs apart, but for their ports, without keeping them."""
+    return hash(repr(_what_matters(spec)))

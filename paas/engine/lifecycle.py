@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 from datetime import timedelta
 
 from paas.core.actions import RecordEnd, StopTask
@@ -90,7 +91,7 @@ class Lifecycle:
             begun_at = self._world.clock.monotonic()
             address = instance.address or Address(host="127.0.0.1", port=port)
             noting = self._group.create_task(self._note_if_slow(task, address.port, started_at, settled))
-            await self._until_ready(stored, task, instance, address)
+            accepted = await self._until_ready(stored, task, instance, address)
         except Unavailable as error:  # no fault of the task's: it stays, to be started again
             settled.set()
             until = self._world.clock.now() + UNAVAILABLE_SECS
@@ -109,13 +110,14 @@ class Lifecycle:
             task.id,
             address.host,
             address.port,
+            accepted,
             submitted_at=submitted_at,
             started_at=begun_at,
         )
-        settled.set()
         ready_at = self._world.clock.now()
         if was_waited_for:
             await self._world.clock.sleep(WOKEN_FIRST_SECS)
+        settled.set()
         noted = await noting
         async with self._world.database.record() as tx:
             noted = await _note_starting(tx, noted, address.port, started_at)
@@ -219,11 +221,13 @@ class Lifecycle:
         await self._forget(stored, task, crashed=True, oom_killed=action.oom_killed)
         logger.warning("Task ended by itself: %s", reason, extra={"event": "task.ended", "task": task.id})
 
-    async def _until_ready(self, stored: Stored, task: Task, instance: Instance, address: Address) -> None:
+    async def _until_ready(
+        self, stored: Stored, task: Task, instance: Instance, address: Address
+    ) -> socket.socket | None:
         spec = stored.deployment.spec
         if instance.status == "exited":
             raise StartFailed("it ended before it was ready")
-        await until_ready(
+        return await until_ready(
             address,
             health_path=spec.networking.health_path,
             timeout_secs=spec.start_timeout_secs,
@@ -233,12 +237,13 @@ class Lifecycle:
 
     async def _note_if_slow(self, task: Task, port: int, started_at: float, settled: asyncio.Event) -> Task:
         """Note beside the start that it goes on; what fails is tried again after it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(NOTE_AFTER_SECS):
+                await settled.wait()
         try:
             self._world.task_started(task.id)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(NOTE_AFTER_SECS):
-                    await settled.wait()
-                    return task
+            if settled.is_set():
+                return task
             async with self._world.database.record() as tx:
                 return await _note_starting(tx, task, port, started_at)
         except (PaasError, OSError) as error:

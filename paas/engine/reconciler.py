@@ -85,12 +85,9 @@ class Reconciler:
         world = self._world
         # An action that ends during the reads is still counted: what was read may be older than its end.
         in_hand = executor.in_hand(key)
-        stored = self._sleepers.recall(key)
-        if stored is None:
-            commits = self._sleepers.commits()
-            stored = await snapshots.read(world.database.reader, key)
-            if stored is not None:
-                self._sleepers.keep(stored, commits)
+        commits = self._sleepers.commits()
+        recalled = self._sleepers.recall(key)
+        stored = recalled or await snapshots.read(world.database.reader, key)
         if stored is None:
             world.router.unroute(key)
             self._look_again(key, None)
@@ -121,7 +118,9 @@ class Reconciler:
             now,
         )
         if decided.routed:
-            self._route(stored)
+            if recalled is None:  # else it was routed before it was kept, and nothing changed since
+                self._route(stored)
+                self._sleepers.keep(stored, commits)
             world.router.refuse(key, decided.refusal)
         else:
             world.router.unroute(key)

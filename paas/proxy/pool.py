@@ -1,6 +1,7 @@
 """Connections to ready tasks, kept for the next request, never shared between tasks."""
 
 import asyncio
+import socket
 
 from paas.proxy.limits import ProxyLimits
 from paas.proxy.opening import Opening
@@ -95,17 +96,20 @@ class Pool:
             self.discard(upstream)
 
     def _begin_to_connect(self, upstream: Upstream, asker: Asker) -> None:
-        task = self._tasks.create_task(self._connect(upstream, asker), name="proxy.connect")
+        connecting = self._connect(upstream, asker, upstream.take_accepted())
+        task = self._tasks.create_task(connecting, name="proxy.connect")
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
 
-    async def _connect(self, upstream: Upstream, asker: Asker) -> None:
+    async def _connect(self, upstream: Upstream, asker: Asker, accepted: socket.socket | None) -> None:
         loop = asyncio.get_running_loop()
+        connection = UpstreamConnection(self, upstream)
         try:
             async with asyncio.timeout(self.limits.connect_secs):
-                _, connection = await loop.create_connection(
-                    lambda: UpstreamConnection(self, upstream), upstream.host, upstream.port
-                )
+                if accepted is None:
+                    await loop.create_connection(lambda: connection, upstream.host, upstream.port)
+                else:
+                    await loop.create_connection(lambda: connection, sock=accepted)
         except (OSError, TimeoutError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else "timed out"
             self.answered(upstream)

@@ -209,9 +209,9 @@ class Rig:
         self._tasks_made += 1
         return TaskId(f"task-{self._tasks_made}")
 
-    def publish(self, port: int) -> TaskId:
+    def publish(self, port: int, accepted: socket.socket | None = None) -> TaskId:
         task = self.new_task()
-        self.router.publish(DEPLOYMENT, task, "127.0.0.1", port)
+        self.router.publish(DEPLOYMENT, task, "127.0.0.1", port, accepted)
         return task
 
     def withdraw(self, task: TaskId) -> None:

@@ -1,6 +1,7 @@
 """Requests to an app that sleeps: one start, bounded waiting, honest refusals."""
 
 import asyncio
+import socket
 import time
 
 import pytest
@@ -34,6 +35,35 @@ async def test_request_to_a_sleeping_app_waits_for_it(rig: Rig) -> None:
     kind, _, duration = fields_of(answer)["server-timing"].partition(";dur=")
     assert kind == "wake"
     assert 0 <= float(duration) < 5000
+
+
+async def test_first_who_waited_gets_the_connection_that_the_app_accepted_already(rig: Rig) -> None:
+    first, second = await rig.connect(), await rig.connect()
+    for line in (first, second):
+        await line.send(request())
+    await until(lambda: rig.waiting() == 2)
+    app = await rig.start_app()
+
+    rig.publish(app.port, connection_to(app.port))
+
+    assert [status_of(await line.read_head()) for line in (first, second)] == [200, 200]
+    assert len(app.connections) == 2
+
+
+async def test_connection_that_nobody_waited_for_is_closed(rig: Rig) -> None:
+    app = await rig.start_app()
+    accepted = connection_to(app.port)
+
+    rig.publish(app.port, accepted)
+
+    assert accepted.fileno() == -1
+    assert status_of(await rig.get()) == 200
+
+
+def connection_to(port: int) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port))
+    connection.setblocking(False)
+    return connection
 
 
 async def test_only_the_woken_answer_tells_how_long_it_took(rig: Rig) -> None:
