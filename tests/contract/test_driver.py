@@ -177,8 +177,10 @@ async def test_tasks_of_a_dead_agent_are_adopted_and_stopped(rig: Rig) -> None:
         again = [await driver.start(spec) for spec in specs]
         hints = driver.hints()
         codes = [await driver.stop(spec.task_id, grace=SHORT) for spec in specs]
+        stopped, hinted = {spec.task_id for spec in specs[:2]}, set[TaskId]()
         async with asyncio.timeout(10):
-            hinted = {await anext(hints), await anext(hints)}
+            while not stopped <= hinted:  # the one that ends may have been seen alive before
+                hinted.add(await anext(hints))
         after = await driver.survey()
         for spec in specs:
             await driver.forget(spec.task_id)
@@ -188,7 +190,6 @@ async def test_tasks_of_a_dead_agent_are_adopted_and_stopped(rig: Rig) -> None:
     assert [instance.address for instance in again[:2]] == [found[s.task_id].address for s in specs[:2]]
     assert found[specs[2].task_id].exit_code == 7
     assert codes == [143, 137, 7]
-    assert hinted == {specs[0].task_id, specs[1].task_id}
     assert [after[spec.task_id].exit_code for spec in specs] == codes
     assert all(rig.alive(spec.task_id) == 0 for spec in specs)
 
