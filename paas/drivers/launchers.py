@@ -164,8 +164,9 @@ class LauncherPool:
             self._wanted.set()
             while True:
                 await self._wanted.wait()
-                await self._add_one()
-                if len(self._parked) >= self._target and not self._waiters:
+                if len(self._parked) < self._target or self._waiters:
+                    await self._add_one()
+                else:
                     self._wanted.clear()
         finally:
             for launcher in self._parked:
