@@ -72,6 +72,8 @@ class Spawner:
                 on_failure.callback(os.close, pipe)
                 self._contain(group, pid)
                 os.write(record, f"launcher {pid} {group}\n".encode())
+                with contextlib.suppress(BrokenPipeError):  # it has ended, which whoever waits for it sees
+                    os.write(pipe, b"\n")  # what it forks from now on is contained as well
                 pidfd = os.pidfd_open(pid)
             finally:
                 os.close(record)  # the launcher holds the lock now, alone

@@ -47,11 +47,12 @@ class Record:
     launcher: int  # its process id, which is also the session and the process group
     group: str  # name of the launcher's control group
     exit_code: int | None
-    port: int | None  # None: the launcher has not begun, and if it is not held it never will
+    port: int | None  # None: it has not begun
 
     @property
     def never_began(self) -> bool:
-        return not self.held and self.port is None
+        """Say whether no order reached it: else it began, or was killed before it could write so."""
+        return not self.held and self.port is None and not self.exit_code
 
 
 class Runs:
