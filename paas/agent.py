@@ -161,6 +161,7 @@ async def _wired(
             metering=metering,
             task_started=logs.watch,
             task_ended=logs.unwatch,
+            copy_of_log=logs.copy_of,
             poke=pokes.poke,
         )
         yield Parts(

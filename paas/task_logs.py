@@ -1,4 +1,4 @@
-"""What tasks wrote. They append to their files themselves; here it is read, followed and bounded."""
+"""What tasks wrote, by themselves or copied for them: here it is read, followed and bounded."""
 
 import asyncio
 import logging
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from paas.core.ids import TaskId
 from paas.inotify import Inotify
+from paas.log_copy import LogCopy
 from paas.log_file import Times, bound, live_from, read_lines, start_of_tail
 
 logger = logging.getLogger(__name__)
@@ -76,6 +77,10 @@ class TaskLogs:
     def path(self, task_id: TaskId) -> Path:
         """Say where a task has to append what it writes."""
         return self._root / f"{task_id}.log"
+
+    def copy_of(self, task_id: TaskId) -> LogCopy:
+        """Give the log to whoever copies into it what the task writes elsewhere."""
+        return LogCopy(self.path(task_id), self._place_path(task_id))
 
     def watch(self, task_id: TaskId) -> None:
         """Keep times of what the task writes, bound it, wake who follows. May be repeated."""
@@ -269,6 +274,7 @@ class TaskLogs:
     def _delete(self, task_id: TaskId) -> None:
         self.path(task_id).unlink(missing_ok=True)
         self._times_path(task_id).unlink(missing_ok=True)
+        self._place_path(task_id).unlink(missing_ok=True)
 
     def _keep_only(self, task_ids: frozenset[TaskId]) -> None:
         for path in self._root.glob("*.log"):
@@ -278,6 +284,9 @@ class TaskLogs:
 
     def _times_path(self, task_id: TaskId) -> Path:
         return self._root / f"{task_id}.times"
+
+    def _place_path(self, task_id: TaskId) -> Path:
+        return self._root / f"{task_id}.place"
 
 
 async def _add_tasks(

@@ -1,6 +1,6 @@
 """What the engine needs from outside. Every verb may be repeated: twice equals once."""
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Protocol, runtime_checkable
 
@@ -68,6 +68,17 @@ class Meter(Protocol):
         """Say what these tasks use; what is not known any more, or not a task of this driver, is absent.
 
         Of a task that has ended and is not yet forgotten, the last that could be seen.
+        """
+
+
+@runtime_checkable
+class Writer(Protocol):
+    """A driver whose tasks do not append to their logs themselves."""
+
+    def output(self, task_id: TaskId, after: str) -> AsyncGenerator[tuple[str, bytes], None]:
+        """Yield what a task wrote after a cursor ("": from its start), each piece with the cursor after it.
+
+        Ends when the task has ended and all was given. Raises Unavailable when it breaks off before.
         """
 
 

@@ -17,6 +17,7 @@ from paas.core.ids import TaskId
 from paas.core.model import Address, Instance, Refusal, Task, TaskSpec
 from paas.core.resources import cpu_millis, memory_bytes
 from paas.core.states import TaskState
+from paas.engine.log_pump import LogPumps
 from paas.engine.ports import PortPool
 from paas.engine.readiness import until_ready
 from paas.engine.world import World
@@ -39,6 +40,7 @@ class Lifecycle:
         self._group = group
         self._ports = PortPool(world.settings.first_port, world.settings.last_port, run=os.getpid())
         self._port_of: dict[TaskId, int] = {}
+        self._log_pumps = LogPumps(world.copy_of_log, group)
         self._starting: set[TaskId] = set()
         self._ended: set[TaskId] = set()  # of those that start
 
@@ -90,7 +92,9 @@ class Lifecycle:
             instance = await self._start_in_time(stored, spec)
             begun_at = self._world.clock.monotonic()
             address = instance.address or Address(host="127.0.0.1", port=port)
-            noting = self._group.create_task(self._note_if_slow(task, address.port, started_at, settled))
+            noting = self._group.create_task(
+                self._note_if_slow(stored, task, address.port, started_at, settled)
+            )
             accepted = await self._until_ready(stored, task, instance, address)
         except Unavailable as error:  # no fault of the task's: it stays, to be started again
             settled.set()
@@ -164,6 +168,7 @@ class Lifecycle:
             self.note_running(instance)
         self._world.router.publish(stored.deployment.id, task.id, address.host, address.port)
         self._world.task_started(task.id)
+        self._log_pumps.begin(driver, task.id)
 
     async def stop(self, stored: Stored, action: StopTask) -> None:
         """Take a task out of traffic, let its requests end, end it, record it."""
@@ -235,13 +240,16 @@ class Lifecycle:
             is_its_own=lambda: self._world.driver(stored.deployment).listens(task.id, address),
         )
 
-    async def _note_if_slow(self, task: Task, port: int, started_at: float, settled: asyncio.Event) -> Task:
+    async def _note_if_slow(
+        self, stored: Stored, task: Task, port: int, started_at: float, settled: asyncio.Event
+    ) -> Task:
         """Note beside the start that it goes on; what fails is tried again after it."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(NOTE_AFTER_SECS):
                 await settled.wait()
         try:
             self._world.task_started(task.id)
+            self._log_pumps.begin(self._world.driver(stored.deployment), task.id)
             if settled.is_set():
                 return task
             async with self._world.database.record() as tx:
@@ -296,13 +304,15 @@ class Lifecycle:
     async def _forget(
         self, stored: Stored, task: Task, *, crashed: bool = False, oom_killed: bool = False
     ) -> None:
+        driver = self._world.driver(stored.deployment)
+        await self._log_pumps.finish(driver, task.id)
         self._world.task_ended(task.id)
         port = self._port_of.pop(task.id, None)
         if port is not None:
             self._ports.give_back(port)
         if task.state is not TaskState.PENDING or crashed:
             await self._world.metering.note_end(stored.app.id, task, crashed=crashed, oom_killed=oom_killed)
-        await self._world.driver(stored.deployment).forget(task.id)
+        await driver.forget(task.id)
 
     def _spec(self, stored: Stored, task_id: TaskId, *, port: int) -> TaskSpec:
         deployment, artifact = stored.deployment, stored.artifact

@@ -8,6 +8,7 @@ from paas.core.ids import DeploymentId, TaskId
 from paas.core.model import Deployment, ProcessType
 from paas.core.ports import Builder, Clock, Driver
 from paas.engine.metering import Metering
+from paas.log_copy import LogCopy
 from paas.router import Router
 from paas.store.database import Database
 
@@ -32,6 +33,7 @@ class World:
     metering: Metering
     task_started: Callable[[TaskId], None]  # its output is worth watching
     task_ended: Callable[[TaskId], None]
+    copy_of_log: Callable[[TaskId], LogCopy]  # where to keep what a task wrote, if its driver tells it
     poke: Callable[[DeploymentId], None]
 
     def driver(self, deployment: Deployment) -> Driver:

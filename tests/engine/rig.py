@@ -22,6 +22,7 @@ from paas.router import Router
 from paas.routes import Upstream, Waiter
 from paas.store import artifacts, deployments, feed, tasks
 from paas.store.database import Database
+from paas.task_logs import TaskLogs
 from paas.vault import Vault
 from tests.engine.fake_driver import FakeDriver, Machine
 from tests.engine.jumping_loop import LoopClock
@@ -246,6 +247,7 @@ async def running(
             metering=metering,
             task_started=lambda _: None,
             task_ended=lambda _: None,
+            copy_of_log=TaskLogs(folder / "logs").copy_of,
             poke=pokes.poke,
         )
         engine = Engine(
