@@ -241,6 +241,8 @@ def _api_parts(config: Config, user: AppsUser, parts: Parts, proxy_port: int) ->
         reader=world.database.reader,
         feed=Feed(world.database),
         live=parts.router,
+        counts=parts.router.counting,
+        usage=world.metering,
         logs=parts.logs,
         artifact_path=parts.files.path,
         urls=urls,

@@ -20,6 +20,10 @@ class Counting:
         entry = self._entries.get(deployment_id)
         return None if entry is None else self._counted(entry)
 
+    def counted_of(self, app_id: AppId) -> list[Counted]:
+        """List the deployments of one app."""
+        return [self._counted(entry) for entry in self._entries.values() if entry.app_id == app_id]
+
     def all_counted(self) -> list[Counted]:
         """List deployments that did anything since the agent started: thousands may never have."""
         return [
@@ -46,7 +50,7 @@ class Counting:
     def note_cpu(self, deployment_id: DeploymentId, seconds: float) -> None:
         """Add what an ended task has used."""
         entry = self._entries.get(deployment_id)
-        if entry is not None:
+        if entry is not None and seconds:
             entry.tally().cpu_secs += seconds
 
     def keep(self, entry: Entry) -> None:

@@ -187,7 +187,7 @@ class Router:
         upstream.withdrawn = True
         if upstream.in_flight:
             self._draining[task_id] = upstream
-        else:
+        elif not upstream.tally.is_empty():
             entry.tally().add(upstream.tally)
         for callback in self._on_withdrawn:
             callback(upstream)

@@ -33,6 +33,9 @@ class Tally:
         self.bytes_out += other.bytes_out
         self.cpu_secs += other.cpu_secs
 
+    def is_empty(self) -> bool:
+        return not (any(self.answers) or self.bytes_in or self.bytes_out or self.cpu_secs)
+
     def traffic(self) -> Traffic:
         return Traffic(
             requests=sum(self.answers),

@@ -108,5 +108,6 @@ class CountsView(Protocol):
     """What the router counted since the agent started."""
 
     def counted(self, deployment_id: DeploymentId) -> Counted | None: ...
+    def counted_of(self, app_id: AppId) -> list[Counted]: ...
     def all_counted(self) -> list[Counted]:
         """List deployments that did anything since the agent started."""

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 from paas.core.ids import AppId, DeploymentId
 from paas.core.model import App, Deployment
@@ -53,6 +54,52 @@ async def newest_by_app(reader: Reader, app_ids: Collection[AppId]) -> dict[AppI
         list(app_ids),
     )
     return {deployment.app_id: deployment for deployment in map(rows.deployment, found)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppTitle:
+    """What people call an app."""
+
+    id: AppId
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentTitle:
+    """What people call a deployment."""
+
+    app: AppTitle
+    environment: str
+    version: int
+
+
+async def app_titles(reader: Reader) -> list[AppTitle]:
+    """Name all apps."""
+    found = await reader.all(
+        "SELECT id, namespace, name FROM apps WHERE deleted_at IS NULL ORDER BY namespace, name"
+    )
+    return [AppTitle(id=row["id"], namespace=row["namespace"], name=row["name"]) for row in found]
+
+
+async def deployment_titles(
+    reader: Reader, deployment_ids: Collection[DeploymentId]
+) -> dict[DeploymentId, DeploymentTitle]:
+    """Name some deployments, also thousands; those of deleted apps are absent."""
+    found = await reader.all(
+        "SELECT d.id, d.environment, d.version, a.id AS app_id, a.namespace, a.name FROM deployments d"
+        " JOIN apps a ON a.id = d.app_id AND a.deleted_at IS NULL"
+        " WHERE d.id IN (SELECT value FROM json_each(?))",
+        (rows.to_json(list(deployment_ids)),),
+    )
+    return {
+        row["id"]: DeploymentTitle(
+            app=AppTitle(id=row["app_id"], namespace=row["namespace"], name=row["name"]),
+            environment=row["environment"],
+            version=row["version"],
+        )
+        for row in found
+    }
 
 
 async def with_starting_tasks(

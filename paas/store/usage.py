@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from paas.core.ids import AppId
 from paas.core.model import Measured
+from paas.store import rows
 from paas.store.database import Reader, Tx
 
 
@@ -21,15 +22,16 @@ async def note(tx: Tx, app_id: AppId, seen: Measured) -> None:
 
 async def of_apps(reader: Reader, app_ids: Collection[AppId]) -> dict[AppId, Measured]:
     """Read what is kept of some apps; those never measured are absent."""
-    marks = ", ".join("?" * len(app_ids))
-    return await _read(reader, f"WHERE app_id IN ({marks})", list(app_ids))
+    return await _read(
+        reader, "WHERE app_id IN (SELECT value FROM json_each(?))", (rows.to_json(list(app_ids)),)
+    )
 
 
 async def of_all(reader: Reader) -> dict[AppId, Measured]:
-    return await _read(reader, "", [])
+    return await _read(reader, "", ())
 
 
-async def _read(reader: Reader, where: str, values: list[AppId]) -> dict[AppId, Measured]:
+async def _read(reader: Reader, where: str, values: tuple[str, ...]) -> dict[AppId, Measured]:
     found = await reader.all(
         f"SELECT app_id, memory_peak_bytes, crashes, oom_kills FROM app_usage {where}", values
     )

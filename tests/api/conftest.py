@@ -16,6 +16,7 @@ from paas.api.server import ApiServer
 from paas.artifacts import ArtifactFiles
 from paas.core.ids import DeploymentId
 from paas.engine.commands import Commands
+from paas.engine.metering import Metering
 from paas.router import Router
 from paas.store.database import Database
 from paas.store.feed import Feed
@@ -111,6 +112,8 @@ async def serve(
             reader=database.reader,
             feed=Feed(database),
             live=router,
+            counts=router.counting,
+            usage=Metering(database, [], router.counting, clock),
             logs=logs,
             artifact_path=files.path,
             urls=PublicUrls(scheme="http", domain="localhost", port=47000),

@@ -124,6 +124,7 @@ async def test_real_answers_are_as_described(api: Api) -> None:
         "upload_artifact",
         "download_artifact",
         "stream_deployment_logs",
+        "prometheus",
         "delete_artifact",
         "delete_app",
     }
@@ -134,7 +135,11 @@ async def test_real_answers_are_as_described(api: Api) -> None:
     await checked.ask("DELETE", "/api/v1/artifacts/{artifact_id}", ids)
     await checked.ask("DELETE", "/api/v1/apps/{app_id}", ids)
 
-    assert checked.seen >= {each.name for each in EVERY} - {"download_artifact", "stream_deployment_logs"}
+    assert checked.seen >= {each.name for each in EVERY} - {
+        "download_artifact",
+        "stream_deployment_logs",
+        "prometheus",
+    }
 
 
 async def test_broken_agent_answers_as_described(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from paas.core.ports import Clock, LiveView
+from paas.core.ports import Clock, CountsView, LiveView, UsageView
 from paas.engine.commands import Commands
 from paas.store.database import Reader
 from paas.store.feed import Feed
@@ -46,6 +46,8 @@ class ApiParts:
     reader: Reader
     feed: Feed
     live: LiveView
+    counts: CountsView
+    usage: UsageView
     logs: TaskLogs
     artifact_path: Callable[[str], Path]
     urls: PublicUrls

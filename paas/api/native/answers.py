@@ -17,13 +17,29 @@ Activity = Literal[
 ]
 
 
+class Phase(msgspec.Struct, kw_only=True):
+    last_ms: float
+    p50_ms: float
+    p95_ms: float
+
+
+class WakePhases(msgspec.Struct, kw_only=True):
+    """The steps of a wake, one after the other. Those up to `ready` add up to the whole."""
+
+    queue: Annotated[Phase, Meta(description="from the first waiter until a start is submitted")]
+    start: Annotated[Phase, Meta(description="until the task is started")]
+    ready: Annotated[Phase, Meta(description="until the task may take traffic")]
+    first_byte: Annotated[Phase, Meta(description="until an answer begins; 0 while none has")]
+
+
 class Wakes(msgspec.Struct, kw_only=True):
-    """How long the last wakes took, from the first waiter to the first ready task."""
+    """How long the last wakes took, from the first waiter to the first ready task; `count` is of all."""
 
     count: int
     last_ms: float
     p50_ms: float
     p95_ms: float
+    phases: WakePhases
 
 
 class Current(msgspec.Struct, kw_only=True):

@@ -246,16 +246,38 @@ def _last_used(live: model.Live | None) -> str | None:
     return rfc3339(live.demand.last_used) if live is not None and live.demand.last_used else None
 
 
-def _wakes(live: model.Live | None) -> answers.Wakes | None:
-    wakes = live.wakes if live is not None else None
-    if wakes is None:
+def wakes(stats: model.WakeStats | None) -> answers.Wakes | None:
+    if stats is None:
         return None
+    phases = stats.phases
     return answers.Wakes(
-        count=wakes.count,
-        last_ms=round(wakes.last * 1000, 3),
-        p50_ms=round(wakes.p50 * 1000, 3),
-        p95_ms=round(wakes.p95 * 1000, 3),
+        count=stats.count,
+        last_ms=_milliseconds(stats.last),
+        p50_ms=_milliseconds(stats.p50),
+        p95_ms=_milliseconds(stats.p95),
+        phases=answers.WakePhases(
+            queue=_phase(phases.queue),
+            start=_phase(phases.start),
+            ready=_phase(phases.ready),
+            first_byte=_phase(phases.first_byte),
+        ),
     )
+
+
+def _phase(stats: model.PhaseStats) -> answers.Phase:
+    return answers.Phase(
+        last_ms=_milliseconds(stats.last),
+        p50_ms=_milliseconds(stats.p50),
+        p95_ms=_milliseconds(stats.p95),
+    )
+
+
+def _wakes(live: model.Live | None) -> answers.Wakes | None:
+    return wakes(live.wakes) if live is not None else None
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 3)
 
 
 def _moment(seconds: float | None) -> str | None:

@@ -1,0 +1,129 @@
+"""Counts and measurements: /api/v1/metrics, those of one app, deployment or task, and /metrics."""
+
+import asyncio
+from collections import defaultdict
+from http import HTTPStatus
+
+from aiohttp import web
+
+from paas.api.kit.parts import ApiParts
+from paas.api.kit.routes import Call, Content, NoParams, Reply, Route, route
+from paas.api.kit.times import rfc3339
+from paas.api.native import metric_answers as answers
+from paas.api.native import metric_shapes as shapes
+from paas.api.native import params, scrape, views
+from paas.core.ids import AppId, TaskId
+from paas.core.model import Counted
+from paas.store import overview, tasks
+from paas.store.overview import AppTitle
+
+
+async def all_metrics(call: Call[NoParams, None]) -> Reply:
+    """Read what all apps do and use."""
+    parts = call.parts
+    of_app: defaultdict[AppId, list[Counted]] = defaultdict(list)
+    for counted in parts.counts.all_counted():
+        of_app[counted.app_id].append(counted)
+    usage = await parts.usage.measure(_running(*(each for found in of_app.values() for each in found)))
+    titles = await overview.app_titles(parts.reader)
+    measured = await parts.usage.measured([title.id for title in titles])
+    data = [
+        shapes.app(title, of_app.get(title.id, ()), usage, measured.get(title.id, shapes.NEVER_MEASURED))
+        for title in titles
+    ]
+    return Reply(body=answers.AllMetrics(at=rfc3339(parts.clock.now()), apps=data))
+
+
+async def app_metrics(call: Call[params.AppPath, None]) -> Reply:
+    """Read what an app does and uses."""
+    parts = call.parts
+    app = await views.existing_app(parts, call.params.app_id)
+    counted = parts.counts.counted_of(app.id)
+    usage = await parts.usage.measure(_running(*counted))
+    measured = await parts.usage.measured([app.id])
+    title = AppTitle(id=app.id, namespace=app.namespace, name=app.name)
+    return Reply(body=shapes.app(title, counted, usage, measured.get(app.id, shapes.NEVER_MEASURED)))
+
+
+async def deployment_metrics(call: Call[params.DeploymentPath, None]) -> Reply:
+    """Read what a deployment does and uses."""
+    parts = call.parts
+    deployment = await views.existing_deployment(parts, call.params.deployment_id)
+    known = await tasks.of_deployment(parts.reader, deployment.id)
+    usage = await parts.usage.measure([task.id for task in known if task.ended_at is None])
+    return Reply(body=shapes.deployment(deployment, parts.counts.counted(deployment.id), known, usage))
+
+
+async def task_metrics(call: Call[params.TaskPath, None]) -> Reply:
+    """Read what a task does and uses."""
+    parts = call.parts
+    task = await views.existing_task(parts, call.params.task_id)
+    usage = await parts.usage.measure([task.id])
+    counted = parts.counts.counted(task.deployment_id)
+    of_task = counted.tasks.get(task.id) if counted is not None else None
+    return Reply(body=shapes.task(task, of_task, usage.get(task.id)))
+
+
+async def prometheus(call: Call[NoParams, None]) -> web.StreamResponse:
+    """Read all that is counted and measured, as text for Prometheus."""
+    scraped = await _scrape(call.parts)
+    # Its library takes long to load, and the text of many apps long to write.
+    text = await asyncio.to_thread(scrape.write, scraped)
+    return web.Response(body=text, headers={"Content-Type": scrape.MEDIA_TYPE})
+
+
+async def _scrape(parts: ApiParts) -> scrape.Scrape:
+    counted = parts.counts.all_counted()
+    usage = await parts.usage.measure(_running(*counted))
+    named = await overview.deployment_titles(parts.reader, [each.deployment_id for each in counted])
+    titles = await overview.app_titles(parts.reader)
+    return scrape.Scrape(
+        about=parts.about,
+        apps=titles,
+        measured=await parts.usage.measured([title.id for title in titles]),
+        deployments=[(named[each.deployment_id], each) for each in counted if each.deployment_id in named],
+        usage=usage,
+    )
+
+
+def _running(*counted: Counted) -> list[TaskId]:
+    return [task_id for each in counted for task_id in each.tasks]
+
+
+ROUTES: tuple[Route, ...] = (
+    route(
+        "GET",
+        "/api/v1/metrics",
+        all_metrics,
+        params=NoParams,
+        answers={HTTPStatus.OK: answers.AllMetrics},
+    ),
+    route(
+        "GET",
+        "/api/v1/apps/{app_id:uuid}/metrics",
+        app_metrics,
+        params=params.AppPath,
+        answers={HTTPStatus.OK: answers.AppMetrics},
+    ),
+    route(
+        "GET",
+        "/api/v1/deployments/{deployment_id}/metrics",
+        deployment_metrics,
+        params=params.DeploymentPath,
+        answers={HTTPStatus.OK: answers.DeploymentMetrics},
+    ),
+    route(
+        "GET",
+        "/api/v1/tasks/{task_id}/metrics",
+        task_metrics,
+        params=params.TaskPath,
+        answers={HTTPStatus.OK: answers.TaskMetrics},
+    ),
+    route(
+        "GET",
+        "/metrics",
+        prometheus,
+        params=NoParams,
+        answers={HTTPStatus.OK: Content("text/plain")},
+    ),
+)

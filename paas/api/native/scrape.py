@@ -1,0 +1,167 @@
+"""The text of one scrape for Prometheus, from records that do not change any more. Blocks.
+
+Labels are bounded by what people deploy: namespace, app, environment and version. What is zero and
+was never anything else is left out, so that thousands of apps that sleep cost a scrape nothing.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from paas.api.kit.parts import AboutAgent
+from paas.core.ids import AppId, TaskId
+from paas.core.model import Counted, Measured, PhaseStats, Usage, WakeStats
+from paas.store.overview import AppTitle, DeploymentTitle
+from paas.tallies import KEPT_WAKES
+
+MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scrape:
+    """All that is told; `usage` is of the tasks that the counted deployments have now."""
+
+    about: AboutAgent
+    apps: Sequence[AppTitle]
+    measured: Mapping[AppId, Measured]
+    deployments: Sequence[tuple[DeploymentTitle, Counted]]
+    usage: Mapping[TaskId, Usage]
+
+
+def write(scrape: Scrape) -> bytes:
+    """Write the text format, version 0.0.4."""
+    from prometheus_client import (  # noqa: PLC0415 - only who is scraped pays for it
+        CollectorRegistry,
+        ProcessCollector,
+        generate_latest,
+    )
+    from prometheus_client.metrics_core import Metric  # noqa: PLC0415
+    from prometheus_client.registry import Collector  # noqa: PLC0415
+
+    class Told(Collector):
+        def collect(self) -> Iterator[Metric]:
+            for family in _families(scrape):
+                metric = Metric(family.name, family.help, family.kind)
+                for suffix, labels, value in family.samples:
+                    metric.add_sample(family.name + suffix, dict(labels), value)
+                yield metric
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Told())
+    ProcessCollector(registry=registry)
+    return bytes(generate_latest(registry))
+
+
+Labels = Mapping[str, str]
+Sample = tuple[str, Labels, float]  # the name's suffix, labels, value
+
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    name: str
+    kind: str
+    help: str
+    samples: Sequence[Sample]
+
+
+def _families(scrape: Scrape) -> Iterator[_Family]:
+    about = {"version": scrape.about.version, "node": scrape.about.node_id}
+    yield _gauge("paas_agent_info", "Which agent this is.", [(about, 1)])
+    yield _gauge("paas_apps", "Apps, asleep or awake.", [({}, len(scrape.apps))])
+    every = [(_labels(title), counted) for title, counted in scrape.deployments]
+    yield from _traffic(every)
+    yield from _demand([(labels, one) for labels, one in every if one.tasks or one.demand.waiting])
+    yield from _usage(every, scrape.usage)
+    yield from _wakes([(labels, one.wakes) for labels, one in every if one.wakes is not None])
+    yield from _history(scrape)
+
+
+def _traffic(every: Sequence[tuple[Labels, Counted]]) -> Iterator[_Family]:
+    yield _counter(
+        "paas_requests",
+        "Requests by the class of their answer; 1xx are upgrades, none is a client that left before any.",
+        [
+            ({**labels, "code": code}, count)
+            for labels, one in every
+            for code, count in one.traffic.answers.items()
+        ],
+    )
+    received = [(labels, one.traffic.bytes_in) for labels, one in every]
+    yield _counter("paas_received_bytes", "Bytes from clients, as on the wire.", received)
+    sent = [(labels, one.traffic.bytes_out) for labels, one in every]
+    yield _counter("paas_sent_bytes", "Bytes to clients, as on the wire.", sent)
+
+
+def _demand(busy: Sequence[tuple[Labels, Counted]]) -> Iterator[_Family]:
+    tasks = [(labels, len(one.tasks)) for labels, one in busy]
+    yield _gauge("paas_tasks", "Tasks that take traffic or end what they had.", tasks)
+    in_flight = [(labels, one.demand.in_flight) for labels, one in busy]
+    yield _gauge("paas_requests_in_flight", "Open requests, streams and tunnels.", in_flight)
+    waiting = [(labels, one.demand.waiting) for labels, one in busy]
+    yield _gauge("paas_requests_waiting", "Requests that wait for a wake.", waiting)
+
+
+def _usage(every: Sequence[tuple[Labels, Counted]], usage: Mapping[TaskId, Usage]) -> Iterator[_Family]:
+    cpu: list[tuple[Labels, float]] = []
+    memory: list[tuple[Labels, float]] = []
+    for labels, one in every:
+        seen = [usage[task_id] for task_id in one.tasks if task_id in usage]
+        cpu.append((labels, one.ended_cpu_secs + sum(each.cpu_secs for each in seen)))
+        if seen:
+            memory.append((labels, sum(each.memory_bytes for each in seen)))
+    yield _counter("paas_task_cpu_seconds", "Processor time of all tasks, ended ones included.", cpu)
+    yield _gauge("paas_task_memory_bytes", "Memory of all tasks, without droppable pages.", memory)
+
+
+def _wakes(woken: Sequence[tuple[Labels, WakeStats]]) -> Iterator[_Family]:
+    yield _counter("paas_wakes", "Wakes.", [(labels, wakes.count) for labels, wakes in woken])
+    samples: list[Sample] = []
+    for labels, wakes in woken:
+        phases = wakes.phases
+        samples += _summary({**labels, "phase": "queue"}, phases.queue)
+        samples += _summary({**labels, "phase": "start"}, phases.start)
+        samples += _summary({**labels, "phase": "ready"}, phases.ready)
+        samples += _summary({**labels, "phase": "first_byte"}, phases.first_byte)
+    yield _Family(
+        "paas_wake_duration_seconds",
+        "summary",
+        f"How long the phases of a wake took, one after the other; quantiles are of the last {KEPT_WAKES}.",
+        samples,
+    )
+
+
+def _history(scrape: Scrape) -> Iterator[_Family]:
+    known = [
+        ({"namespace": title.namespace, "app": title.name}, scrape.measured[title.id])
+        for title in scrape.apps
+        if title.id in scrape.measured
+    ]
+    crashes = [(labels, one.crashes) for labels, one in known]
+    yield _counter("paas_restarts", "Tasks that ended without being asked to.", crashes)
+    kills = [(labels, one.oom_kills) for labels, one in known]
+    yield _counter("paas_oom_kills", "Processes killed for the memory limit.", kills)
+    peaks = [(labels, one.memory_peak_bytes) for labels, one in known if one.memory_peak_bytes]
+    yield _gauge("paas_task_memory_peak_bytes", "The most that one task ever used.", peaks)
+
+
+def _counter(name: str, text: str, values: Sequence[tuple[Labels, float]]) -> _Family:
+    return _Family(name, "counter", text, [("_total", labels, value) for labels, value in values if value])
+
+
+def _gauge(name: str, text: str, values: Sequence[tuple[Labels, float]]) -> _Family:
+    return _Family(name, "gauge", text, [("", labels, value) for labels, value in values])
+
+
+def _summary(labels: Labels, phase: PhaseStats) -> Iterator[Sample]:
+    yield "", {**labels, "quantile": "0.5"}, phase.p50
+    yield "", {**labels, "quantile": "0.95"}, phase.p95
+    yield "_sum", labels, phase.total
+    yield "_count", labels, phase.count
+
+
+def _labels(title: DeploymentTitle) -> Labels:
+    return {
+        "namespace": title.app.namespace,
+        "app": title.app.name,
+        "environment": title.environment,
+        "version": str(title.version),
+    }

@@ -1,0 +1,107 @@
+"""Counts and measurements of a whole agent with real programs."""
+
+import asyncio
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests import programs
+from tests.harness import Agent, Json
+
+MIB = 1024 * 1024
+HELD, BURNT_SECS = 40, 0.3
+BUSY = {"MEGABYTES": str(HELD), "SECONDS_OF_CPU": str(BURNT_SECS)}
+
+
+async def of_app(agent: Agent, deployment: Json) -> Json:
+    return await agent.ask("GET", f"/api/v1/apps/{deployment['app_id']}/metrics")
+
+
+async def samples(agent: Agent) -> dict[str, float]:
+    """Scrape, and sum up each sample's name over its labels."""
+    text = (await agent.api("GET", "/metrics")).text
+    found: dict[str, float] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            found[sample.name] = found.get(sample.name, 0) + sample.value
+    return found
+
+
+async def asleep(agent: Agent, deployment: Json) -> None:
+    await agent.ask("POST", f"/api/v1/deployments/{deployment['id']}/sleep")
+    await agent.until_asleep(deployment["id"])
+
+
+async def test_what_a_program_burns_and_holds_is_shown_everywhere(agent: Agent) -> None:
+    deployment = await agent.deploy("busy", programs.BUSY, env=BUSY, resources={"memory": "256Mi"})
+    for _ in range(3):
+        assert (await agent.get("busy")).text == "ok"
+
+    app = await of_app(agent, deployment)
+    found = await agent.ask("GET", f"/api/v1/deployments/{deployment['id']}/metrics")
+    (task,) = found["tasks"]
+    alone = await agent.ask("GET", f"/api/v1/tasks/{task['task_id']}/metrics")
+    scraped = await samples(agent)
+
+    for usage in (app["usage"], found["usage"], task["usage"], alone["usage"]):
+        assert BURNT_SECS <= usage["cpu_secs"] < 5
+        assert HELD * MIB <= usage["memory_bytes"] <= usage["memory_peak_bytes"] < 3 * HELD * MIB
+    assert app["traffic"] == found["traffic"] == task["traffic"] == alone["traffic"]
+    assert (app["traffic"]["requests"], app["traffic"]["answers"]) == (3, {"2xx": 3})
+    assert scraped["paas_requests_total"] == 3
+    assert scraped["paas_task_cpu_seconds_total"] >= BURNT_SECS
+    assert scraped["paas_task_memory_bytes"] >= HELD * MIB
+
+
+async def test_a_sleeper_shows_what_it_used_and_needs_after_a_restart_of_the_agent(agent: Agent) -> None:
+    deployment = await agent.deploy("busy", programs.BUSY, env=BUSY, resources={"memory": "256Mi"})
+    await agent.get("busy")
+
+    await asleep(agent, deployment)
+
+    async def measured() -> Json:
+        return await of_app(agent, deployment)
+
+    app = await agent.until(measured, lambda found: found["usage"]["memory_peak_bytes"] > 0)
+    assert (app["tasks"], app["usage"]["memory_bytes"]) == (0, 0)
+    assert app["usage"]["cpu_secs"] >= BURNT_SECS
+    assert app["traffic"]["requests"] == 1
+    agent.kill()
+    agent.start()
+    again = await of_app(agent, deployment)
+    assert again["usage"]["memory_peak_bytes"] == app["usage"]["memory_peak_bytes"] >= HELD * MIB
+    assert again["traffic"]["requests"] == 0
+    assert await agent.tasks_running_now() == []
+
+
+async def test_the_phases_of_a_real_wake_add_up_to_what_the_client_waited(agent: Agent) -> None:
+    deployment = await agent.deploy("slow", programs.SLOW_START, env={"SLOW_S": "0.3"})
+    await asleep(agent, deployment)
+    clock = asyncio.get_running_loop()
+
+    began = clock.time()
+    assert (await agent.get("slow")).status == 200
+    waited_ms = (clock.time() - began) * 1000
+
+    wakes = (await agent.deployment(deployment["id"]))["wakes"]
+    phases = {name: phase["last_ms"] for name, phase in wakes["phases"].items()}
+    assert wakes["count"] == 1
+    until_ready = phases["queue"] + phases["start"] + phases["ready"]
+    assert until_ready == pytest.approx(wakes["last_ms"], abs=0.01)
+    assert phases["ready"] >= 250
+    assert phases["first_byte"] > 0
+    assert 0 <= waited_ms - sum(phases.values()) < 100
+
+
+async def test_crashes_are_counted_and_kept(agent: Agent) -> None:
+    deployment = await agent.deploy("fragile", programs.ECHO)
+    await agent.get("fragile", "/exit/3")
+
+    async def restarts() -> int:
+        return int((await of_app(agent, deployment))["restarts"])
+
+    await agent.until(restarts, lambda count: count == 1)
+    assert (await samples(agent))["paas_restarts_total"] == 1
+    agent.kill()
+    agent.start()
+    assert await restarts() == 1
