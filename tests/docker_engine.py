@@ -60,7 +60,6 @@ def start_engine(folder: Path) -> subprocess.Popen[bytes]:
                 f"--exec-root={folder}/exec",
                 f"--pidfile={folder}/pid",
                 f"--host=unix://{folder}/docker.sock",
-                "--bridge=none",
             ],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -88,6 +87,16 @@ def stop_engine(folder: Path) -> None:
     except (FileNotFoundError, ProcessLookupError):
         pass
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def kill_engine(folder: Path) -> None:
+    """End an engine that this process started as a crash would."""
+    pid = int((folder / "pid").read_text())
+    (daemon,) = (daemon for daemon in _started if daemon.pid == pid)
+    daemon.kill()
+    daemon.wait()
+    # Its containerd goes with it; an init that is slow to reap it makes the next engine wait for it.
+    (folder / "exec/containerd/containerd.pid").unlink()
 
 
 def new_run() -> Path:

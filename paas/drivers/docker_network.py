@@ -1,7 +1,7 @@
 """The bridge network that an agent's containers share, and are reached on."""
 
 import asyncio
-from http import HTTPStatus
+from collections.abc import Mapping
 from typing import Any
 
 from paas.docker.engine import DockerEngine, Refused
@@ -52,12 +52,8 @@ class Network:
                 return str(gateway).partition("/")[0]
         raise Refused(f"cannot use the network {self.name}: it has no gateway", status=0)
 
-    async def _found(self) -> Any:
-        """Read it; None where it is absent."""
-        try:
-            async with self._engine.asked(f"see the network {self.name}") as docker:
-                return await (await docker.networks.get(self.name)).show()
-        except Refused as error:
-            if error.status == HTTPStatus.NOT_FOUND:
-                return None
-            raise
+    async def _found(self) -> Mapping[str, Any] | None:
+        """Read it; None where it is absent, or another's."""
+        async with self._engine.asked(f"see the network {self.name}") as docker:
+            alike = await docker.networks.list(filters={"label": [f"{OWNER_LABEL}={self._agent_id}"]})
+        return next((each for each in alike if each["Name"] == self.name), None)

@@ -1,0 +1,264 @@
+"""What is particular to containers: what they may do, what they find, what others do to them."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from paas.core.errors import StartFailed
+from paas.core.ids import TaskId
+from paas.drivers.docker import DockerDriver
+from paas.drivers.docker_containers import CAPABILITIES, name_of
+from tests.contract.docker_rig import WAITING, DockerRig
+from tests.docker_engine import Image, ask, ask_json, load_image
+from tests.drivers.docker_steps import output_of, until_exited, until_hinted
+
+GRACE = timedelta(seconds=5)
+NONE = timedelta(0)
+# From linux/capability.h, by number.
+NUMBERS = {
+    "CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3, "FSETID": 4, "KILL": 5, "SETGID": 6, "SETUID": 7,
+    "NET_BIND_SERVICE": 10, "SYS_CHROOT": 18,
+}  # fmt: skip
+
+
+async def test_the_environment_says_where_to_listen(docker: DockerDriver, docker_rig: DockerRig) -> None:
+    spec = replace(
+        docker_rig.spec("cat /proc/self/environ", env={"A": "x y\n'z'", "PORT": "1", "HOST": "h"}), port=8123
+    )
+
+    output = await output_of(docker, docker_rig, spec)
+
+    env = dict(pair.split("=", 1) for pair in output.strip("\0").split("\0"))
+    assert env["A"] == "x y\n'z'"
+    assert (env["PORT"], env["HOST"], env["TASK_ID"]) == ("8123", "0.0.0.0", spec.task_id)
+
+
+async def test_privileges_are_few_from_inside(docker: DockerDriver, docker_rig: DockerRig) -> None:
+    spec = docker_rig.spec("cat /proc/self/status; ls -a / /dev; cat /proc/self/mountinfo")
+
+    output = await output_of(docker, docker_rig, spec)
+
+    status = dict(
+        line.split(":", 1) for line in output.splitlines() if line.startswith(("Cap", "NoNew", "Sec"))
+    )
+    allowed = sum(1 << NUMBERS[name] for name in CAPABILITIES)
+    assert int(status["CapBnd"], 16) == allowed
+    assert int(status["CapEff"], 16) == allowed
+    assert int(status["NoNewPrivs"]) == 1
+    assert int(status["Seccomp"]) == 2  # filtered
+    assert "docker.sock" not in output
+    assert not {"sda", "kmsg", "mem", "fuse"} & set(output.split())
+
+
+async def test_namespaces_are_its_own(docker: DockerDriver, docker_rig: DockerRig) -> None:
+    kinds = ("pid", "net", "ipc", "uts", "mnt")
+    spec = docker_rig.spec(WAITING)
+
+    instance = await docker.start(spec)
+
+    for kind in kinds:
+        theirs, ours = Path(f"/proc/{instance.pid}/ns/{kind}"), Path(f"/proc/self/ns/{kind}")
+        assert theirs.readlink() != ours.readlink()
+
+
+async def test_limits_are_real(docker: DockerDriver, docker_rig: DockerRig) -> None:
+    script = "i=0; while [ $i -lt 40 ]; do sleep 100 & i=$((i+1)); done; echo all started; wait"
+    spec = docker_rig.spec(script, pids=10)
+
+    output = await output_of(docker, docker_rig, spec)
+
+    assert "all started" not in output
+    limits = docker_rig.inspect(spec.task_id)["HostConfig"]
+    assert limits["Memory"] == limits["MemorySwap"] == spec.memory_bytes
+    assert limits["NanoCpus"] == 1_000_000_000
+    assert limits["LogConfig"]["Config"]["max-size"]
+
+
+async def test_more_memory_than_allowed_ends_it_and_is_told(
+    docker: DockerDriver, docker_rig: DockerRig
+) -> None:
+    spec = docker_rig.spec("x=0123456789; while :; do x=$x$x; done", memory_bytes=8 * 1024 * 1024)
+
+    await docker.start(spec)
+    instance = await until_exited(docker, spec.task_id)
+
+    assert instance.oom_killed
+    assert instance.exit_code == 137
+
+
+async def test_an_end_without_lack_of_memory_is_told_as_that(
+    docker: DockerDriver, docker_rig: DockerRig
+) -> None:
+    spec = docker_rig.spec(WAITING)
+    await docker.start(spec)
+
+    ask(docker_rig.socket, "POST", f"/containers/{name_of(spec.task_id)}/kill")
+    instance = await until_exited(docker, spec.task_id)
+
+    assert (instance.exit_code, instance.oom_killed) == (137, False)
+
+
+async def test_the_stop_signal_of_the_image_is_sent(docker: DockerDriver, docker_rig: DockerRig) -> None:
+    script = "trap 'exit 7' INT; trap 'exit 8' TERM; echo ready; while :; do sleep 1000 & wait $!; done"
+    name = f"paas-test/signal-{docker_rig.agent_id}:1"
+    image = load_image(
+        docker_rig.socket,
+        Image(name=name, config={"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"], "StopSignal": "SIGINT"}),
+    )
+    spec = docker_rig.spec(script, image=image)
+    await docker.start(spec)
+    await docker_rig.until_up(spec)
+
+    code = await docker.stop(spec.task_id, grace=GRACE)
+
+    assert code == 7
+    await docker.forget(spec.task_id)
+    ask(docker_rig.socket, "DELETE", f"/images/{name}")
+
+
+async def test_a_killed_container_is_hinted_and_ended(docker: DockerDriver, docker_rig: DockerRig) -> None:
+    spec = docker_rig.stubborn()
+    await docker.start(spec)
+
+    ask(docker_rig.socket, "POST", f"/containers/{name_of(spec.task_id)}/kill")
+
+    await until_hinted(docker, spec.task_id)
+    assert (await until_exited(docker, spec.task_id)).exit_code == 137
+
+
+async def test_a_removed_container_is_hinted_and_ended(docker: DockerDriver, docker_rig: DockerRig) -> None:
+    spec = docker_rig.stubborn()
+    await docker.start(spec)
+
+    ask(docker_rig.socket, "DELETE", f"/containers/{name_of(spec.task_id)}?force=1")
+
+    await until_hinted(docker, spec.task_id)
+    assert (await until_exited(docker, spec.task_id)).status == "exited"
+    assert await docker.stop(spec.task_id, grace=NONE) in {137, None}
+    await docker.forget(spec.task_id)
+    assert await docker.look([spec.task_id]) == {}
+
+
+async def test_a_paused_container_is_frozen_and_can_be_stopped(
+    docker: DockerDriver, docker_rig: DockerRig
+) -> None:
+    spec = docker_rig.waiting()
+    started = await docker.start(spec)
+    await docker_rig.until_up(spec)
+
+    ask(docker_rig.socket, "POST", f"/containers/{name_of(spec.task_id)}/pause")
+    await until_hinted(docker, spec.task_id)
+    frozen = (await docker.look([spec.task_id]))[spec.task_id]
+    code = await docker.stop(spec.task_id, grace=GRACE)
+
+    assert frozen == replace(started, status="frozen")
+    assert code == 143
+
+
+async def test_a_pruned_container_is_made_again(docker: DockerDriver, docker_rig: DockerRig) -> None:
+    spec = docker_rig.waiting()
+    await docker.prepare(spec)
+    ask(docker_rig.socket, "DELETE", f"/containers/{name_of(spec.task_id)}")
+
+    instance = await docker.start(spec)
+
+    assert instance.status == "up"
+
+
+async def test_a_pruned_network_is_made_again(docker: DockerDriver, docker_rig: DockerRig) -> None:
+    spec = docker_rig.waiting()
+    await docker.prepare(spec)
+    ask(docker_rig.socket, "DELETE", f"/networks/{docker.network.name}")
+
+    instance = await docker.start(spec)
+
+    assert instance.status == "up"
+    assert instance.address is not None
+    assert instance.address.host.rpartition(".")[0] == (await docker.network.gateway()).rpartition(".")[0]
+
+
+async def test_a_container_made_for_something_else_is_replaced(docker_rig: DockerRig) -> None:
+    spec = docker_rig.spec(WAITING, env={"VERSION": "1"})
+    async with docker_rig.driver() as earlier:
+        await earlier.prepare(spec)
+        await earlier.prepare(replace(spec, env={"VERSION": "2"}))
+
+    async with docker_rig.driver() as driver:
+        await driver.start(replace(spec, env={"VERSION": "3"}))
+
+    assert "VERSION=3" in docker_rig.inspect(spec.task_id)["Config"]["Env"]
+
+
+async def test_a_container_made_by_an_earlier_agent_is_taken(docker_rig: DockerRig) -> None:
+    spec = docker_rig.waiting()
+    async with docker_rig.driver() as earlier:
+        await earlier.prepare(spec)
+    before = docker_rig.inspect(spec.task_id)["Id"]
+
+    async with docker_rig.driver() as driver:
+        assert await driver.survey() == {}
+        await driver.prepare(spec)
+        await driver.start(spec)
+
+    assert docker_rig.inspect(spec.task_id)["Id"] == before
+
+
+async def test_a_command_that_is_not_there_says_so(docker: DockerDriver, docker_rig: DockerRig) -> None:
+    spec = replace(docker_rig.waiting(), command=("/bin/nothing",))
+
+    with pytest.raises(StartFailed, match="/bin/nothing"):
+        await docker.start(spec)
+
+    assert await docker.look([spec.task_id]) == {}
+
+
+async def test_what_is_not_ours_is_never_touched(docker: DockerDriver, docker_rig: DockerRig) -> None:
+    other = replace(docker_rig, agent_id=f"other-{docker_rig.agent_id}")
+    spec = docker_rig.waiting()
+    try:
+        async with other.driver() as others:
+            await others.start(spec)
+            before = docker_rig.inspect(spec.task_id)["State"]
+
+            assert await docker.survey() == {}
+            assert await docker.stop(spec.task_id, grace=NONE) is None
+            await docker.forget(spec.task_id)
+            with pytest.raises(StartFailed, match="already in use"):
+                await docker.start(spec)
+            with pytest.raises(StartFailed, match="already in use"):
+                await docker.prepare(spec)
+
+            assert docker_rig.inspect(spec.task_id)["State"] == before
+    finally:
+        other.clear()
+
+
+async def test_a_container_that_only_borrows_our_label_is_left_alone(
+    docker: DockerDriver, docker_rig: DockerRig
+) -> None:
+    labels = {"paas.agent": docker_rig.agent_id, "paas.task": "t-borrowed"}
+    body = {"Image": docker_rig.box(), "Cmd": ["sleep", "1000"], "Labels": labels}
+    name = f"users-own-{docker_rig.agent_id}"
+    made = ask_json(docker_rig.socket, "POST", f"/containers/create?name={name}", body)
+    ask(docker_rig.socket, "POST", f"/containers/{made['Id']}/start")
+
+    assert await docker.survey() == {}
+    await docker.forget(TaskId("t-borrowed"))
+
+    assert ask_json(docker_rig.socket, "GET", f"/containers/{name}/json")["State"]["Running"]
+
+
+async def test_nothing_is_left_of_forgotten_tasks(docker: DockerDriver, docker_rig: DockerRig) -> None:
+    specs = [docker_rig.waiting(), docker_rig.ending(0), docker_rig.waiting()]
+    await docker.start(specs[0])
+    await docker.start(specs[1])
+    await docker.prepare(specs[2])
+
+    for spec in specs:
+        await docker.forget(spec.task_id)
+
+    filters = json.dumps({"label": [f"paas.agent={docker_rig.agent_id}"]})
+    assert ask_json(docker_rig.socket, "GET", f"/containers/json?all=1&filters={filters}") == []
