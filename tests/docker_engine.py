@@ -152,7 +152,7 @@ class Image:
 
 def load_image(path: Path, image: Image) -> str:
     """Make an image from scratch, without registry and builder; gives its id."""
-    layer = _busybox_layer()
+    layer = busybox_layer()
     config = {
         "architecture": image.architecture,
         "os": "linux",
@@ -162,13 +162,13 @@ def load_image(path: Path, image: Image) -> str:
     }
     manifest = [{"Config": "config.json", "RepoTags": [image.name], "Layers": ["layer.tar"]}]
     files = {"config.json": json.dumps(config).encode(), "layer.tar": layer}
-    archive = _tar({**files, "manifest.json": json.dumps(manifest).encode()})
+    archive = tar({**files, "manifest.json": json.dumps(manifest).encode()})
     ask(path, "POST", "/images/load?quiet=1", archive, "application/x-tar")
     return str(ask_json(path, "GET", f"/images/{image.name}/json")["Id"])
 
 
 @cache
-def _busybox_layer() -> bytes:
+def busybox_layer() -> bytes:
     busybox = require("busybox").read_bytes()
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as tar:
@@ -187,11 +187,11 @@ def _busybox_layer() -> bytes:
     return stream.getvalue()
 
 
-def _tar(files: Mapping[str, bytes]) -> bytes:
+def tar(files: Mapping[str, bytes]) -> bytes:
     stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name, content in files.items():
             entry = tarfile.TarInfo(name)
             entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
+            archive.addfile(entry, io.BytesIO(content))
     return stream.getvalue()

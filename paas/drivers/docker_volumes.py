@@ -66,7 +66,7 @@ class VolumeRoots:
             led = "" if resolved == path else f", which is {resolved},"
             raise StartFailed(
                 f"cannot mount {path}{led}: it does not lie below {' or '.join(map(str, roots))}",
-                hint="a bare name makes a volume of the app's own; docker.volume_roots allows other folders",
+                hint="a bare name makes a volume of the app's own; containers.volume_roots allows others",
             )
         mode = resolved.stat().st_mode
         if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):

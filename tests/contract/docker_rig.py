@@ -10,7 +10,7 @@ from typing import Any
 from paas.core.ids import AppId, DeploymentId, TaskId, new_task_id
 from paas.core.model import TaskSpec, Volume
 from paas.docker.engine import DockerEngine
-from paas.docker.images import Images
+from paas.docker.images import Credentials, Images
 from paas.drivers.docker import DockerDriver
 from paas.drivers.docker_containers import name_of
 from paas.drivers.docker_volumes import VolumeRoots
@@ -37,6 +37,7 @@ class DockerRig:
     root: Path
     agent_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     answer_secs: float = 10.0
+    credentials: Credentials = no_credentials
 
     @property
     def refused(self) -> str:
@@ -48,7 +49,7 @@ class DockerRig:
             DockerEngine(self.socket, answer_secs=self.answer_secs) as engine,
             DockerDriver(
                 engine=engine,
-                images=Images(engine, no_credentials),
+                images=Images(engine, self.credentials),
                 agent_id=self.agent_id,
                 volumes=VolumeRoots(
                     own=self.root / "volumes", others=(self.root / "allowed",), socket=self.socket

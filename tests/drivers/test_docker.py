@@ -9,11 +9,14 @@ import pytest
 
 from paas.core.errors import StartFailed
 from paas.core.ids import TaskId
+from paas.docker.engine import DockerEngine
+from paas.docker.images import Images, fixed_name
 from paas.drivers.docker import DockerDriver
 from paas.drivers.docker_containers import CAPABILITIES, name_of
 from tests.contract.docker_rig import WAITING, DockerRig
-from tests.docker_engine import Image, ask, ask_json, load_image
+from tests.docker_engine import Image, ask, ask_json, busybox_layer, load_image
 from tests.drivers.docker_steps import output_of, until_exited, until_hinted
+from tests.registry import running
 
 GRACE = timedelta(seconds=5)
 NONE = timedelta(0)
@@ -178,6 +181,34 @@ async def test_a_pruned_network_is_made_again(docker: DockerDriver, docker_rig: 
     assert instance.status == "up"
     assert instance.address is not None
     assert instance.address.host.rpartition(".")[0] == (await docker.network.gateway()).rpartition(".")[0]
+
+
+async def test_a_pruned_image_is_pulled_again_with_its_password(
+    docker_rig: DockerRig, tmp_path: Path
+) -> None:
+    with running(tmp_path) as registry:
+
+        async def credentials(host: str) -> tuple[str, str] | None:
+            return (registry.username, registry.password) if host == registry.host else None
+
+        name = registry.push("web", busybox_layer(), {"Env": ["PATH=/bin"], "Labels": {"of": registry.host}})
+        async with (
+            replace(docker_rig, credentials=credentials).driver() as driver,
+            DockerEngine(docker_rig.socket) as engine,
+        ):
+            images = Images(engine, credentials)
+            await images.pull(name)
+            spec = docker_rig.spec(WAITING, image=fixed_name(name, await images.find(name) or {}))
+            await driver.prepare(spec)
+            ask(docker_rig.socket, "DELETE", f"/containers/{name_of(spec.task_id)}")
+            ask(docker_rig.socket, "DELETE", f"/images/{name}?force=1")
+            assert await images.find(spec.image) is None
+
+            instance = await driver.start(spec)
+
+            await driver.forget(spec.task_id)
+            ask(docker_rig.socket, "DELETE", f"/images/{spec.image}")
+    assert instance.status == "up"
 
 
 async def test_a_container_made_for_something_else_is_replaced(docker_rig: DockerRig) -> None:
