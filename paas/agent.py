@@ -151,6 +151,7 @@ async def _wired(
             router=router,
             drivers=drivers,
             builders={"tish": builder},
+            freezers={"tish": driver},
             clock=clock,
             settings=EngineSettings(
                 domain=config.proxy.domain,

@@ -223,6 +223,12 @@ class Router:
         upstream.on_drained = callback
         return True
 
+    def note_frozen(self, deployment_id: DeploymentId, task_ids: Iterable[TaskId]) -> None:
+        """Note, for `live` to tell, which tasks would serve as soon as they are thawed."""
+        entry = self._entries.get(deployment_id)
+        if entry is not None:
+            entry.frozen = frozenset(task_ids)
+
     def poke_when_idle(self, deployment_id: DeploymentId) -> None:
         """Ask for a poke when a request ends and leaves a task with none."""
         entry = self._entries.get(deployment_id)
@@ -237,6 +243,7 @@ class Router:
             hosts=entry.hosts,
             demand=self.demand(deployment_id),
             ready_tasks=frozenset(upstream.task_id for upstream in entry.upstreams),
+            frozen_tasks=entry.frozen,
             refusal=entry.refusal,
             wakes=self.wake_stats(entry),
             refused=dict(entry.refused or {}),

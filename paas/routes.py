@@ -18,6 +18,7 @@ class Rules:
 
 
 _NO_RULES = Rules()
+_NONE: frozenset[TaskId] = frozenset()
 
 
 class Upstream:
@@ -80,6 +81,7 @@ class Entry:
         "app_id",
         "demoted",
         "deployment_id",
+        "frozen",
         "hosts",
         "last_used",
         "past",
@@ -106,6 +108,7 @@ class Entry:
         self.waiters: dict[Waiter, None] | None = None
         self.waiting_since: float | None = None  # monotonic
         self.refusal: Refusal | None = None
+        self.frozen: frozenset[TaskId] = _NONE
         self.last_used = 0.0
         self.poke_when_idle = False
         self.wakes: WakeLog | None = None

@@ -31,6 +31,20 @@ class PublishTask:
 
 
 @dataclass(frozen=True, slots=True)
+class FreezeTask:
+    """Take it out of traffic, if no request is open, and let it run no more; its memory stays."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class ThawTask:
+    """Let a frozen task run and take traffic again."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
 class StopTask:
     """Take it out of traffic, let open requests end if it drains, end it."""
 
@@ -72,6 +86,8 @@ Action = (
     | CreateTasks
     | StartTask
     | PublishTask
+    | FreezeTask
+    | ThawTask
     | StopTask
     | RecordEnd
     | AbortStart

@@ -131,6 +131,12 @@ class Spec:
     start_timeout_secs: float = 60  # from its start until it is ready
     stop_grace_secs: float = 10  # between SIGTERM and SIGKILL
 
+    @property
+    def stops_after_secs(self) -> float:
+        """Say after how long without use its tasks are stopped."""
+        own = self.idle.stop_after_secs
+        return self.idle_timeout_secs if own is None else own
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
@@ -307,6 +313,7 @@ class Live:
     hosts: tuple[str, ...]
     demand: Demand
     ready_tasks: frozenset[TaskId]
+    frozen_tasks: frozenset[TaskId]
     refusal: Refusal | None
     wakes: WakeStats | None
     refused: Mapping[str, int]  # requests that were not let wake it, by class

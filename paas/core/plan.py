@@ -14,12 +14,15 @@ from paas.core.actions import (
     Build,
     CreateTasks,
     EndDeployment,
+    FreezeTask,
     PublishTask,
     RecordEnd,
     StartTask,
     StopTask,
+    ThawTask,
 )
 from paas.core.backoff import LOOP_AT, delay_after, failures_in_a_row
+from paas.core.idleness import Level, wanted
 from paas.core.ids import TaskId
 from paas.core.model import Demand, Deployment, Instance, Refusal, Task
 from paas.core.states import DeploymentState, TaskState
@@ -41,6 +44,8 @@ class Snapshot:
     published: Mapping[TaskId, int]  # tasks that take traffic, with their requests in flight
     demand: Demand
     in_hand: frozenset[str]  # ids of tasks, and of the deployment, with an action under way
+    opened_at: float  # when the agent started: counts as use of what it found frozen
+    can_freeze: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +65,9 @@ class _Draft:
     refusal: Refusal | None = None
     look_at: list[float] = field(default_factory=list)
     look_when_idle: bool = False
+
+    def stopped(self) -> frozenset[TaskId]:
+        return frozenset(action.task.id for action in self.actions if isinstance(action, StopTask))
 
     def done(self, *, routed: bool = True) -> Plan:
         return Plan(
@@ -103,6 +111,7 @@ def _starting(s: Snapshot) -> Plan:
         draft.actions.append(EndDeployment(DeploymentState.FAILED, failed.reason or "a task failed"))
         return draft.done()
     _follow_the_world(s, draft)
+    _thaw(s, draft)
     target = s.deployment.spec.replicas
     ready = [task for task in _current(s) if task.id in s.published]
     if len(ready) >= target and s.deployment.id not in s.in_hand:
@@ -115,10 +124,15 @@ def _starting(s: Snapshot) -> Plan:
 def _serving(s: Snapshot, now: float) -> Plan:
     draft = _Draft()
     _follow_the_world(s, draft)
-    target = _target(s, now, draft)
-    if target and _may_start(s, now, draft):
+    level = _level(s, now, draft)
+    target = _target(s, level)
+    if level is Level.AWAKE and target and _may_start(s, now, draft):
         _grow(s, draft, target)
     _shrink(s, draft, target, now)
+    if level is Level.AWAKE:
+        _thaw(s, draft)
+    elif level is Level.FROZEN:
+        _freeze(s, draft)
     if _never_wakes(s.deployment):
         draft.refusal = Refusal(reason="it is scaled to zero and cold start is disabled", until=None)
     elif not target and s.deployment.state is DeploymentState.ACTIVE and not _unstarted(s):
@@ -145,17 +159,17 @@ def _follow_the_world(s: Snapshot, draft: _Draft) -> None:
     """Bring the records of tasks without an action in hand up to what is seen of them."""
     for task in _at_rest(s):
         instance = s.seen.get(task.id)
-        is_up = instance is not None and instance.status == "up"
+        lives = instance is not None and instance.lives
         match task.state:
             case TaskState.STOPPING:
                 draft.actions.append(StopTask(task, task.reason or "", drains=False))
             case TaskState.STARTING:
                 draft.actions.append(StartTask(task))
-            case TaskState.RUNNING if not is_up:
+            case TaskState.RUNNING if not lives:
                 draft.actions.append(_end_of(task, instance))
-            case TaskState.RUNNING if task.id not in s.published:
+            case TaskState.RUNNING if task.id not in s.published and not _is_frozen(s, task):
                 draft.actions.append(PublishTask(task))
-            case TaskState.PENDING if is_up:
+            case TaskState.PENDING if lives:
                 draft.actions.append(StartTask(task))
             case _:
                 pass
@@ -167,24 +181,25 @@ def _end_of(task: Task, instance: Instance | None) -> RecordEnd:
     return RecordEnd(task, instance.exit_code, oom_killed=instance.oom_killed)
 
 
-def _target(s: Snapshot, now: float, draft: _Draft) -> int:
-    """How many tasks should run now: none while it sleeps."""
-    deployment, spec, demand = s.deployment, s.deployment.spec, s.demand
-    if not spec.cold_start_enabled:
-        return spec.replicas if deployment.state is DeploymentState.ACTIVE else 0
-    awake = max(1, spec.replicas)
-    if demand.waiting:
-        return awake
-    used_at = max(demand.last_used, deployment.woken_at)
-    if used_at <= deployment.slept_at:
+def _level(s: Snapshot, now: float, draft: _Draft) -> Level:
+    """Say how awake it should be now. With no task that could be frozen it is either awake or asleep."""
+    frozen = [task for task in s.live if _is_frozen(s, task)]
+    found_at = s.opened_at if frozen else 0.0
+    decided = wanted(s.deployment, s.demand, now, found_at=found_at, can_freeze=s.can_freeze)
+    if decided.level is Level.FROZEN and not any(task.state is TaskState.RUNNING for task in _current(s)):
+        return Level.ASLEEP
+    if decided.until is not None:
+        draft.look_at.append(decided.until)
+    draft.look_when_idle = decided.until_idle
+    return decided.level
+
+
+def _target(s: Snapshot, level: Level) -> int:
+    """How many tasks there should be now: none while it sleeps."""
+    if level is Level.ASLEEP:
         return 0
-    if demand.in_flight:
-        draft.look_when_idle = True
-        return awake
-    if now < used_at + spec.idle_timeout_secs:
-        draft.look_at.append(used_at + spec.idle_timeout_secs)
-        return awake
-    return 0
+    spec = s.deployment.spec
+    return max(1, spec.replicas) if spec.cold_start_enabled else spec.replicas
 
 
 def _never_wakes(deployment: Deployment) -> bool:
@@ -205,7 +220,7 @@ def _may_start(s: Snapshot, now: float, draft: _Draft) -> bool:
     if now >= retry_at:
         return True
     draft.look_at.append(retry_at)
-    if not s.published:
+    if not _standing(s):
         loop = f"crash loop, {failures} failures in a row: " if failures >= LOOP_AT else ""
         draft.refusal = Refusal(reason=f"{loop}{last.reason or 'it ended'}", until=retry_at)
     return False
@@ -228,7 +243,8 @@ def _grow(s: Snapshot, draft: _Draft, target: int) -> None:
 
 def _shrink(s: Snapshot, draft: _Draft, target: int, now: float) -> None:
     """Stop what is not wanted: asked to end, outdated, run out, idle, too many."""
-    ready_now = [task for task in _current(s) if task.id in s.published and not task.stop_requested]
+    standing = _standing(s)
+    ready_now = [task for task in _current(s) if task.id in standing and not task.stop_requested]
     replaced = len(ready_now) >= target
     spare = len(ready_now) - target
     asleep_by_wish = s.demand.last_used <= s.deployment.slept_at
@@ -242,7 +258,7 @@ def _shrink(s: Snapshot, draft: _Draft, target: int, now: float) -> None:
             kill_at = _kill_at(s, task)
             if kill_at is not None and now >= kill_at:
                 reason, patient = KILLED_AFTER, False
-            elif spare > 0 and task.id in s.published:
+            elif spare > 0 and task.id in standing:
                 spare -= 1
                 reason = "idle" if not target else "fewer replicas are wanted"
             elif kill_at is not None:
@@ -250,6 +266,32 @@ def _shrink(s: Snapshot, draft: _Draft, target: int, now: float) -> None:
         if reason is not None and task.state in (TaskState.PENDING, TaskState.RUNNING):
             idle_only = reason == "idle" and not asleep_by_wish
             draft.actions.append(StopTask(task, reason, only_if_idle=idle_only, drains=patient))
+
+
+def _freeze(s: Snapshot, draft: _Draft) -> None:
+    leaving = draft.stopped()
+    for task in _at_rest(s):
+        if task.state is TaskState.RUNNING and task.id in s.published and task.id not in leaving:
+            draft.actions.append(FreezeTask(task))
+
+
+def _thaw(s: Snapshot, draft: _Draft) -> None:
+    """Let all run again, also those of an older revision: they serve until they are replaced."""
+    leaving = draft.stopped()
+    for task in _at_rest(s):
+        if task.state is TaskState.RUNNING and _is_frozen(s, task) and task.id not in leaving:
+            draft.actions.append(ThawTask(task))
+
+
+def _is_frozen(s: Snapshot, task: Task) -> bool:
+    instance = s.seen.get(task.id)
+    return instance is not None and instance.status == "frozen"
+
+
+def _standing(s: Snapshot) -> frozenset[TaskId]:
+    """Name the tasks that serve, or will as soon as they are thawed."""
+    frozen = (task.id for task in s.live if task.state is TaskState.RUNNING and _is_frozen(s, task))
+    return frozenset((*s.published, *frozen))
 
 
 def _kill_at(s: Snapshot, task: Task) -> float | None:

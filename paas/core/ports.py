@@ -61,6 +61,21 @@ class Driver(Protocol):
 
 
 @runtime_checkable
+class Freezer(Protocol):
+    """Freezes tasks, of the drivers that can: memory stays, nothing runs, a thaw takes milliseconds.
+
+    What is frozen is seen as "frozen", also by a driver that another agent's end left it to. `stop`
+    thaws first: a frozen task is asked to end like any other. An absent or ended task is success.
+    """
+
+    async def freeze(self, task_id: TaskId) -> None:
+        """Let no process of the task run. Raises Unavailable if it cannot be frozen; then it runs."""
+
+    async def thaw(self, task_id: TaskId) -> Instance | None:
+        """Let the task run again, and see it; None if it is absent or has ended. Raises Unavailable."""
+
+
+@runtime_checkable
 class Meter(Protocol):
     """Measures tasks, of the drivers that can."""
 

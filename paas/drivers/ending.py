@@ -34,6 +34,7 @@ class Running:
     pidfd: int
     group: str
     instance: Instance
+    stopped: tuple[int, ...] | None = ()  # its processes that a signal holds; None: another agent sent it
     started_at: float = field(default_factory=time.monotonic)  # or found
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -59,6 +60,10 @@ class Ender:
             _signal_group(running, signal.SIGKILL)
             await _ends_within(running, LAST_LINE_S)
         return True
+
+    async def until_ended(self, running: Running) -> None:
+        """Wait for the launcher of a program that has ended: it has the exit code to write, no more."""
+        await _ends_within(running, LAST_LINE_S)
 
     def clear(self, task_id: TaskId, *, we_killed_it: bool = False) -> int | None:
         """Kill what an ended run left and return its exit code; nothing if it still runs. Blocks.

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import timedelta
 from operator import attrgetter
 from pathlib import Path
@@ -17,6 +17,7 @@ from paas.core.ids import TaskId
 from paas.core.model import Address, Instance, TaskSpec, Usage
 from paas.drivers.cgroups import find_cgroups
 from paas.drivers.ending import Ender, Running
+from paas.drivers.halting import Halter
 from paas.drivers.launchers import Launcher, LauncherPool, Spawner
 from paas.drivers.listening import is_open_in
 from paas.drivers.native_usage import NativeUsage
@@ -30,7 +31,7 @@ _what_matters = attrgetter(*(field.name for field in fields(TaskSpec) if field.n
 
 
 class ProcessDriver:
-    """Implements `core.ports.Driver`; use it as a context manager: it keeps launchers parked ahead.
+    """Implements `core.ports.Driver` and `Freezer`; a context manager, since it keeps launchers parked ahead.
 
     Leaving the context ends no task. `Instance.pid` is the launcher's: the task's session and process group.
     """
@@ -63,6 +64,7 @@ class ProcessDriver:
         self._spawner = Spawner(self._runs, self._cgroups, apps_user)
         self._usage = NativeUsage(self._cgroups)
         self._ender = Ender(self._runs, self._cgroups, self._usage)
+        self._halter = Halter(self._cgroups)
         self._pool = LauncherPool(self._spawner, parked)
         self._sockets = SocketTable()
         self._prepared: dict[TaskId, int] = {}  # fingerprints: thousands may sleep with one prepared
@@ -144,8 +146,32 @@ class ProcessDriver:
     async def stop(self, task_id: TaskId, *, grace: timedelta) -> int | None:
         """SIGTERM to the process group, after `grace` SIGKILL to every process; then nothing of it lives."""
         running = await self._find(task_id)
+        if running is not None and running.instance.status == "frozen":
+            await self.thaw(task_id)
         killed = running is not None and await self._ender.end(running, grace)
         return await asyncio.to_thread(self._ender.clear, task_id, we_killed_it=killed)
+
+    async def freeze(self, task_id: TaskId) -> None:
+        running = await self._find(task_id)
+        if running is not None:
+            await asyncio.to_thread(self._halter.freeze, running, self._ender.members_of(running))
+            running.instance = replace(running.instance, status="frozen")
+
+    async def thaw(self, task_id: TaskId) -> Instance | None:
+        """Let a task run again; with control groups, or one's own freeze, that is no wait."""
+        running = await self._find(task_id)
+        if running is None:
+            return None
+        members = self._ender.members_of(running)
+        if running.stopped is None and self._cgroups is None:
+            await asyncio.to_thread(self._halter.thaw, running, members)
+        else:
+            self._halter.thaw(running, members)
+        running.instance = replace(running.instance, status="up")
+        # A frozen launcher could not tell of its program's end.
+        if self._cgroups is not None and members() == [running.launcher]:
+            await self._ender.until_ended(running)
+        return None if running.ended.is_set() else running.instance
 
     async def survey(self) -> Mapping[TaskId, Instance]:
         """See every run on disk, and watch those that live, also ones that an earlier agent started."""
@@ -161,8 +187,8 @@ class ProcessDriver:
             elif task_id not in self._prepared:
                 unknown.append(task_id)
         if unknown:
-            for task_id, record, pidfd in await asyncio.to_thread(self._read, unknown):
-                seen[task_id] = self._note(task_id, record, pidfd)
+            for task_id, record, pidfd, is_frozen in await asyncio.to_thread(self._read, unknown):
+                seen[task_id] = self._note(task_id, record, pidfd, is_frozen=is_frozen)
         return seen
 
     async def listens(self, task_id: TaskId, address: Address) -> bool:
@@ -269,8 +295,8 @@ class ProcessDriver:
             await self.look([task_id])
         return self._running.get(task_id)
 
-    def _read(self, task_ids: Iterable[TaskId]) -> list[tuple[TaskId, Record, int | None]]:
-        """Read records, with a pidfd for each launcher that lives. Blocks."""
+    def _read(self, task_ids: Iterable[TaskId]) -> list[tuple[TaskId, Record, int | None, bool]]:
+        """Read records, with a pidfd for each launcher that lives, and whether the task is frozen. Blocks."""
         found = []
         for task_id in task_ids:
             record = self._runs.read(task_id)
@@ -285,17 +311,22 @@ class ProcessDriver:
                     os.close(pidfd)
                     pidfd = None
                 record = again or record
-            found.append((task_id, record, pidfd))
+            is_frozen = pidfd is not None and self._halter.is_frozen(record.launcher, record.group)
+            found.append((task_id, record, pidfd, is_frozen))
         return found
 
-    def _note(self, task_id: TaskId, record: Record, pidfd: int | None) -> Instance:
+    def _note(self, task_id: TaskId, record: Record, pidfd: int | None, *, is_frozen: bool) -> Instance:
         running = self._running.get(task_id)
         if running is not None:  # somebody else looked at the same time
             if pidfd is not None:
                 os.close(pidfd)
             return running.instance
         if pidfd is not None:
-            return self._watch(task_id, record.launcher, pidfd, record.group, record.port)
+            self._watch(task_id, record.launcher, pidfd, record.group, record.port)
+            running = self._running[task_id]
+            running.stopped = None
+            running.instance = replace(running.instance, status="frozen" if is_frozen else "up")
+            return running.instance
         killed = record.exit_code == KILLED and self._usage.was_killed_for_memory(task_id)
         return Instance(task_id=task_id, status="exited", exit_code=record.exit_code, oom_killed=killed)
 

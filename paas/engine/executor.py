@@ -13,10 +13,12 @@ from paas.core.actions import (
     Build,
     CreateTasks,
     EndDeployment,
+    FreezeTask,
     PublishTask,
     RecordEnd,
     StartTask,
     StopTask,
+    ThawTask,
 )
 from paas.core.errors import BadArchive, Stale, Unavailable
 from paas.core.ids import DeploymentId, new_task_id
@@ -105,6 +107,10 @@ class Executor:
                 return self._lifecycle.start(stored, task)
             case PublishTask(task=task):
                 return self._lifecycle.publish_again(stored, task)
+            case FreezeTask(task=task):
+                return self._lifecycle.freeze(stored, task)
+            case ThawTask(task=task):
+                return self._lifecycle.thaw(stored, task)
             case StopTask():
                 return self._lifecycle.stop(stored, action)
             case RecordEnd():

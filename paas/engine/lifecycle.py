@@ -51,7 +51,7 @@ class Lifecycle:
 
     def note_running(self, instance: Instance) -> None:
         """Keep the port of a task that an earlier agent started, though it may not listen yet."""
-        if instance.status == "up" and instance.address is not None:
+        if instance.lives and instance.address is not None:
             self._port_of[instance.task_id] = instance.address.port
             self._ports.note(instance.address.port)
 
@@ -158,17 +158,46 @@ class Lifecycle:
     async def publish_again(self, stored: Stored, task: Task) -> None:
         """Let a task that outlived the agent take traffic again."""
         driver = self._world.driver(stored.deployment)
-        instance = (await driver.look([task.id])).get(task.id)
+        self._publish_found(stored, task, (await driver.look([task.id])).get(task.id))
+
+    def _publish_found(
+        self, stored: Stored, task: Task, instance: Instance | None, *, submitted_at: float | None = None
+    ) -> None:
         if instance is None or instance.status != "up":
             return
         address = instance.address
         if address is None:
             raise StartFailed(f"cannot reach task {task.id}: its port is not known")
-        if not driver.own_network:
+        if not self._world.driver(stored.deployment).own_network:
             self.note_running(instance)
-        self._world.router.publish(stored.deployment.id, task.id, address.host, address.port)
+        self._world.router.publish(
+            stored.deployment.id,
+            task.id,
+            address.host,
+            address.port,
+            submitted_at=submitted_at,
+            started_at=None if submitted_at is None else self._world.clock.monotonic(),
+        )
         self._world.task_started(task.id)
         self._log_pumps.begin(driver, task.id)
+
+    async def freeze(self, stored: Stored, task: Task) -> None:
+        """Take a task out of traffic and let it run no more; if that fails, the next pass publishes it."""
+        freezer = self._world.freezer(stored.deployment)
+        if freezer is None or not self._world.router.withdraw(
+            stored.deployment.id, task.id, only_if_idle=True
+        ):
+            return
+        await freezer.freeze(task.id)
+        extra = {"event": "task.frozen", "app": stored.app.name, "task": task.id}
+        logger.info("Task is frozen", extra=extra)
+
+    async def thaw(self, stored: Stored, task: Task) -> None:
+        """Let a frozen task take traffic again. Its listener is as it was: nothing to wait for or record."""
+        freezer = self._world.freezer(stored.deployment)
+        if freezer is not None:
+            submitted_at = self._world.clock.monotonic()
+            self._publish_found(stored, task, await freezer.thaw(task.id), submitted_at=submitted_at)
 
     async def stop(self, stored: Stored, action: StopTask) -> None:
         """Take a task out of traffic, let its requests end, end it, record it."""

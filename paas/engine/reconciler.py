@@ -52,6 +52,7 @@ class Reconciler:
         self._world = world
         self._pokes = pokes
         self._sleepers = Sleepers(world.database)
+        self._opened_at = world.clock.now()
         self._timers: dict[DeploymentId, asyncio.TimerHandle] = {}
         self._deployment_of: dict[str, DeploymentId] = {}
 
@@ -114,16 +115,21 @@ class Reconciler:
                 published=world.router.published(key),
                 demand=world.router.demand(key),
                 in_hand=in_hand | executor.in_hand(key),
+                opened_at=self._opened_at,
+                can_freeze=world.freezer(stored.deployment) is not None,
             ),
             now,
         )
         if decided.routed:
             if recalled is None:  # else it was routed before it was kept, and nothing changed since
                 self._route(stored)
-                self._sleepers.keep(stored, commits)
+                self._sleepers.keep(stored, seen, commits)
             world.router.refuse(key, decided.refusal)
         else:
             world.router.unroute(key)
+        world.router.note_frozen(
+            key, (task_id for task_id, found in seen.items() if found.status == "frozen")
+        )
         if decided.look_when_idle:
             world.router.poke_when_idle(key)
         for action in decided.actions:

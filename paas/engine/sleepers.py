@@ -1,11 +1,14 @@
 """What was last read of deployments that sleep, so that a wake need not wait for the database.
 
 A wake is one pass, and its read was the longest step of it: two changes of threads (figures in
-docs/performance.md). Only deployments that sleep are kept, only the last few, and only until
-somebody writes anything about them: every write has its event, which names its deployment or app.
+docs/performance.md). Only deployments that sleep, frozen ones included, are kept, only the last few, and only
+until somebody writes anything about them: every write has its event, which names its deployment or app.
 """
 
-from paas.core.ids import DeploymentId
+from collections.abc import Mapping
+
+from paas.core.ids import DeploymentId, TaskId
+from paas.core.model import Instance
 from paas.core.states import DeploymentState, TaskState
 from paas.store.database import Database
 from paas.store.snapshots import Stored
@@ -27,11 +30,11 @@ class Sleepers:
         """Count commits: to be noted before a read, and given to `keep` after it."""
         return self._commits
 
-    def keep(self, stored: Stored, commits: int) -> None:
+    def keep(self, stored: Stored, seen: Mapping[TaskId, Instance], commits: int) -> None:
         """Keep what was read, if it sleeps and nothing was committed since `commits`."""
         key = stored.deployment.id
         self._kept.pop(key, None)
-        if commits == self._commits and _sleeps(stored):
+        if commits == self._commits and _sleeps(stored, seen):
             self._kept[key] = stored
             if len(self._kept) > MOST_KEPT:
                 del self._kept[next(iter(self._kept))]
@@ -44,7 +47,8 @@ class Sleepers:
             del self._kept[key]
 
 
-def _sleeps(stored: Stored) -> bool:
+def _sleeps(stored: Stored, seen: Mapping[TaskId, Instance]) -> bool:
     return stored.deployment.state is DeploymentState.ACTIVE and all(
-        task.state is TaskState.PENDING for task in stored.live
+        task.state is TaskState.PENDING or (task.id in seen and seen[task.id].status == "frozen")
+        for task in stored.live
     )

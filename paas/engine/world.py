@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from paas.core.ids import DeploymentId, TaskId
 from paas.core.model import Deployment, ProcessType
-from paas.core.ports import Builder, Clock, Driver
+from paas.core.ports import Builder, Clock, Driver, Freezer
 from paas.engine.metering import Metering
 from paas.log_copy import LogCopy
 from paas.router import Router
@@ -28,6 +28,7 @@ class World:
     router: Router
     drivers: Mapping[ProcessType, Driver]
     builders: Mapping[ProcessType, Builder]
+    freezers: Mapping[ProcessType, Freezer]  # of the drivers that can
     clock: Clock
     settings: EngineSettings
     metering: Metering
@@ -38,6 +39,9 @@ class World:
 
     def driver(self, deployment: Deployment) -> Driver:
         return self.drivers[deployment.spec.process_type]
+
+    def freezer(self, deployment: Deployment) -> Freezer | None:
+        return self.freezers.get(deployment.spec.process_type)
 
     def builder(self, deployment: Deployment) -> Builder:
         return self.builders[deployment.spec.process_type]

@@ -53,6 +53,8 @@ SNAPSHOT = Snapshot(
     published={},
     demand=NO_DEMAND,
     in_hand=frozenset(),
+    opened_at=0.0,
+    can_freeze=True,
 )
 
 

@@ -305,6 +305,8 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
             last_used=draw(st.floats(0, 2000)),
         ),
         in_hand=frozenset(item.id for item in live if draw(st.booleans())),
+        opened_at=draw(st.floats(0, 2000)),
+        can_freeze=draw(st.booleans()),
     )
 
 

@@ -11,9 +11,9 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
-from paas.core.errors import StartFailed
+from paas.core.errors import StartFailed, Unavailable
 from paas.core.ids import TaskId
 from paas.core.model import Address, Instance, TaskSpec
 
@@ -42,6 +42,8 @@ class Run:
     listener: socket.socket | None = None
     exit_code: int | None = None
     asked_to_end: bool = False
+    frozen: bool = False
+    frozen_when_asked: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -50,10 +52,11 @@ class Run:
 
     def instance(self) -> Instance:
         task_id = self.spec.task_id
-        if not self.is_up:
+        if not self.is_up and not self.frozen:  # who is frozen with it cannot tell of its end
             return Instance(task_id=task_id, status="exited", exit_code=self.exit_code)
         address = Address(host=HOST, port=self.spec.port)
-        return Instance(task_id=task_id, status="up", address=address, pid=self.pid)
+        status: Literal["up", "frozen"] = "frozen" if self.frozen else "up"
+        return Instance(task_id=task_id, status=status, address=address, pid=self.pid)
 
 
 class Machine:
@@ -64,6 +67,7 @@ class Machine:
         self.runs: dict[TaskId, Run] = {}
         self.started: list[TaskId] = []
         self.loses_hints = False
+        self.can_freeze = True
         self.hanging = 0  # starts that have not returned
         self.drivers: list[FakeDriver] = []
         self._starts_allowed = asyncio.Event()
@@ -124,6 +128,11 @@ class Machine:
         if run.listener is not None:
             run.listener.close()
             run.listener = None
+        if not run.frozen:
+            self.tell(task_id)
+
+    def tell(self, task_id: TaskId) -> None:
+        """Hint that a task has ended."""
         if not self.loses_hints:
             for driver in self.drivers:
                 driver.hint(task_id)
@@ -134,7 +143,7 @@ class Machine:
 
 
 class FakeDriver:
-    """Implements `core.ports.Driver` over a machine."""
+    """Implements `core.ports.Driver` and `Freezer` over a machine."""
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
@@ -166,13 +175,32 @@ class FakeDriver:
         run = self._machine.runs.get(task_id)
         if run is None:
             return None
-        run.asked_to_end = True
+        await self.thaw(task_id)
+        run.asked_to_end, run.frozen_when_asked = True, run.frozen
         if run.stubborn:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(grace.total_seconds()):
                     await run.ended.wait()
         self._machine.end(task_id, KILLED if run.stubborn else ASKED)
         return run.exit_code
+
+    async def freeze(self, task_id: TaskId) -> None:
+        run = self._machine.runs.get(task_id)
+        if run is not None and run.is_up:
+            if not self._machine.can_freeze:
+                raise Unavailable("cannot freeze a task: the machine does not want it")
+            run.frozen = True
+
+    async def thaw(self, task_id: TaskId) -> Instance | None:
+        run = self._machine.runs.get(task_id)
+        if run is None:
+            return None
+        was_frozen, run.frozen = run.frozen, False
+        if run.is_up:
+            return run.instance()
+        if was_frozen:
+            self._machine.tell(task_id)
+        return None
 
     async def survey(self) -> Mapping[TaskId, Instance]:
         return await self.look(list(self._machine.runs))
@@ -187,6 +215,7 @@ class FakeDriver:
 
     async def forget(self, task_id: TaskId) -> None:
         if task_id in self._machine.runs:
+            self._machine.runs[task_id].frozen = False
             self._machine.end(task_id, KILLED)
             del self._machine.runs[task_id]
 

@@ -242,6 +242,7 @@ async def running(
             router=router,
             drivers={"tish": driver},
             builders={"tish": FakeBuilder()},
+            freezers={"tish": driver},
             clock=clock,
             settings=EngineSettings(domain="localhost", drain=DRAIN, resync=resync),
             metering=metering,

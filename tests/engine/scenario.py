@@ -11,7 +11,7 @@ from pathlib import Path
 from paas.core.errors import PaasError
 from paas.core.hosts import serving_deployment
 from paas.core.ids import AppId, ArtifactId, DeploymentId, TaskId
-from paas.core.model import App, Deployment, Spec
+from paas.core.model import App, Deployment, Idle, Spec
 from paas.core.states import (
     LIVE_TASK,
     SERVING_DEPLOYMENT,
@@ -39,6 +39,7 @@ PROGRAM_NAMES = ("good", "good", "good", "bad", "slow", "hanging", "stubborn", "
 ENVIRONMENTS = ("production", "development")
 JUMPS = (0.5, 2.0, 11.0, 31.0, 70.0, 301.0)
 IDLE_SECS = 60.0
+FREEZE_SECS = 20.0
 LEAP_SECS = 20.0
 SETTLED_WITHIN_SECS = 30.0
 
@@ -103,6 +104,7 @@ class Scenario:
             replicas=(1, 1, 2, 1, 0)[(step.which + step.how) % 5],
             cold_start_enabled=step.how != 6,
             idle_timeout_secs=IDLE_SECS,
+            idle=Idle(freeze_after_secs=FREEZE_SECS if step.which % 2 else None),
             start_timeout_secs=600,
         )
         deployment = await self._engine.deploy(
@@ -184,6 +186,9 @@ class Scenario:
     async def _breathe(self, step: Step) -> None:
         await asyncio.sleep(0.002 * step.how)
 
+    async def _refuse_freezes(self, _: Step) -> None:
+        self._machine.can_freeze = not self._machine.can_freeze
+
     async def _fill_disk(self, _: Step) -> None:
         await self._engine.fill_disk()
 
@@ -203,7 +208,9 @@ class Scenario:
             " GROUP BY app_id, environment HAVING count(*) > 1"
         )
         assert doubled == [], "two are active in one environment"
+        frozen = {task_id for task_id, run in self._machine.runs.items() if run.frozen}
         for key, ids in published.items():
+            assert not ids & frozen, "a frozen task takes traffic"
             if len(ids) > self._peak[key]:
                 known = [await self._engine.task(task_id) for task_id in ids]
                 revisions = Counter(task.revision for task in known if not task.stop_requested)
@@ -211,6 +218,7 @@ class Scenario:
 
     async def _settle(self) -> None:
         await self._engine.free_disk()
+        self._machine.can_freeze = True
         for program in self._machine.programs.values():
             program.listens = True
         await self._until_true(self._unanswered)

@@ -29,6 +29,7 @@ SOMETIMES = (
     "stop_task",
     "crash",
     "release",
+    "refuse_freezes",
     "fill_disk",
     "free_disk",
     "die",

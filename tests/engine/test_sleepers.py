@@ -39,7 +39,7 @@ async def test_a_sleeper_is_recalled_as_it_was_read(database: Database) -> None:
     sleepers = Sleepers(database)
 
     stored = await read(database, deployment)
-    sleepers.keep(stored, sleepers.commits())
+    sleepers.keep(stored, {}, sleepers.commits())
 
     assert sleepers.recall(deployment.id) is stored
 
@@ -50,7 +50,7 @@ async def test_any_write_about_it_or_its_app_forgets_it(database: Database) -> N
 
     async def kept() -> Stored:
         stored = await read(database, deployment)
-        sleepers.keep(stored, sleepers.commits())
+        sleepers.keep(stored, {}, sleepers.commits())
         assert sleepers.recall(deployment.id) is stored
         return stored
 
@@ -73,7 +73,7 @@ async def test_any_write_about_it_or_its_app_forgets_it(database: Database) -> N
 async def test_a_write_about_another_leaves_it(database: Database) -> None:
     deployment = await sleeping(database)
     sleepers = Sleepers(database)
-    sleepers.keep(await read(database, deployment), sleepers.commits())
+    sleepers.keep(await read(database, deployment), {}, sleepers.commits())
 
     await insert_app(database, "other")
 
@@ -87,7 +87,7 @@ async def test_what_was_read_before_a_commit_is_not_kept_after_it(database: Data
     stored = await read(database, deployment)
     await insert_task(database, deployment)
 
-    sleepers.keep(stored, commits)
+    sleepers.keep(stored, {}, commits)
 
     assert sleepers.recall(deployment.id) is None
 
@@ -99,7 +99,7 @@ async def test_what_runs_is_not_kept(database: Database) -> None:
         await move_task(tx, stored.live[0], TaskState.STARTING, now=5.0)
     sleepers = Sleepers(database)
 
-    sleepers.keep(await read(database, deployment), sleepers.commits())
+    sleepers.keep(await read(database, deployment), {}, sleepers.commits())
 
     assert sleepers.recall(deployment.id) is None
 
@@ -110,6 +110,6 @@ async def test_only_the_last_few_are_kept(database: Database) -> None:
     sleepers = Sleepers(database)
 
     for deployment in made:
-        sleepers.keep(await read(database, deployment), sleepers.commits())
+        sleepers.keep(await read(database, deployment), {}, sleepers.commits())
 
     assert [deployment for deployment in made if sleepers.recall(deployment.id)] == made[2:]

@@ -223,6 +223,7 @@ def _keeps_tasks(old: Spec, new: Spec) -> bool:
         replicas=new.replicas,
         cold_start_enabled=new.cold_start_enabled,
         idle_timeout_secs=new.idle_timeout_secs,
+        idle=new.idle,
         start_timeout_secs=new.start_timeout_secs,
         stop_grace_secs=new.stop_grace_secs,
     )
