@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
 from types import TracebackType
@@ -16,6 +17,7 @@ from paas.docker.engine import DockerEngine, Refused
 from paas.docker.images import Images, is_local_only
 from paas.drivers.docker_calls import Containers
 from paas.drivers.docker_containers import SPEC_LABEL, describe, read
+from paas.drivers.docker_freezing import ContainerFreezer
 from paas.drivers.docker_network import Network
 from paas.drivers.docker_volumes import VolumeRoots
 from paas.drivers.docker_watch import Watch
@@ -24,7 +26,7 @@ INSPECTED_AT_ONCE = 8
 
 
 class DockerDriver:
-    """Implements `core.ports.Driver`; use it as a context manager: it follows the engine's events.
+    """Implements `core.ports.Driver` and `Freezer`; a context manager: it follows the engine's events.
 
     Leaving the context ends no task. Only containers that carry the agent's id are ever touched.
     """
@@ -35,6 +37,7 @@ class DockerDriver:
         self._agent_id = agent_id
         self._volumes = volumes
         self._containers = Containers(engine, agent_id)
+        self._freezer = ContainerFreezer(self._containers)
         self._watch = Watch(engine, agent_id, self._on_event, self._catch_up)
         self._seen: dict[TaskId, Instance] = {}  # started ones, until they are forgotten
         self._prepared: dict[TaskId, str] = {}  # made by us, not started, with what they were made for
@@ -115,9 +118,29 @@ class DockerDriver:
             with _told_as(Unavailable):
                 instance = await self._inspect(task_id)
                 if instance is not None and instance.lives:
+                    if instance.status == "frozen":
+                        await self._freezer.thaw(task_id)
                     await self._containers.stop(task_id, grace)
                     instance = await self._inspect(task_id)
         return None if instance is None else instance.exit_code
+
+    async def freeze(self, task_id: TaskId) -> None:
+        async with self._alone(task_id):
+            with _told_as(Unavailable):
+                await self._freezer.freeze(task_id)
+                await self._inspect(task_id)
+
+    async def thaw(self, task_id: TaskId) -> Instance | None:
+        """Let a task run again. One that this driver froze is not asked for at the engine."""
+        async with self._alone(task_id):
+            with _told_as(Unavailable):
+                instance = self._seen.get(task_id)
+                if await self._freezer.thaw(task_id) and instance is not None:
+                    if instance.status == "frozen":
+                        instance = self._seen[task_id] = replace(instance, status="up")
+                else:
+                    instance = await self._inspect(task_id)
+        return instance if instance is not None and instance.lives else None
 
     async def survey(self) -> Mapping[TaskId, Instance]:
         """See every container of this agent's that was started. Raises Unavailable."""
@@ -147,7 +170,10 @@ class DockerDriver:
         """Remove the container and its nameless volumes; what runs of it is killed. Raises Unavailable."""
         async with self._alone(task_id):
             with _told_as(Unavailable):
+                if task_id in self._seen and self._seen[task_id].status == "frozen":
+                    await self._freezer.thaw(task_id)  # in version 1 it could not be killed
                 await self._containers.remove(task_id)
+            self._freezer.forget(task_id)
             self._prepared.pop(task_id, None)
             self._seen.pop(task_id, None)
 
@@ -192,6 +218,8 @@ class DockerDriver:
                 instance = Instance(task_id=task_id, status="exited", exit_code=last_words)
         else:
             instance = read(task_id, found, self.network.name)
+            if instance is not None and self._freezer.is_frozen(task_id, found):
+                instance = replace(instance, status="frozen")
         if instance is not None:
             self._prepared.pop(task_id, None)
             known = self._seen.get(task_id)

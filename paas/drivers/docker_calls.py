@@ -77,6 +77,14 @@ class Containers:
             async with self._engine.asked(f"stop task {task_id}", more_secs=secs + SETTING_UP_SECS) as docker:
                 await docker.containers.container(name_of(task_id)).stop(t=secs)
 
+    async def pause(self, task_id: TaskId) -> None:
+        async with self._engine.asked(f"pause task {task_id}") as docker:
+            await docker.containers.container(name_of(task_id)).pause()
+
+    async def unpause(self, task_id: TaskId) -> None:
+        async with self._engine.asked(f"unpause task {task_id}") as docker:
+            await docker.containers.container(name_of(task_id)).unpause()
+
     async def remove(self, task_id: TaskId) -> None:
         """Delete a task's container, with its nameless volumes; what runs of it is killed."""
         if await self.inspect(task_id) is None:

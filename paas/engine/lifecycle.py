@@ -168,7 +168,8 @@ class Lifecycle:
         address = instance.address
         if address is None:
             raise StartFailed(f"cannot reach task {task.id}: its port is not known")
-        if not self._world.driver(stored.deployment).own_network:
+        driver = self._world.driver(stored.deployment)
+        if not driver.own_network:
             self.note_running(instance)
         self._world.router.publish(
             stored.deployment.id,
