@@ -26,6 +26,14 @@ def table(
     headers: Sequence[str], rows: Sequence[Sequence[str]], *, colours: Sequence[str | None] = ()
 ) -> None:
     """Print rows under their headers; `colours`, one a row, is for the second column: the state."""
+    for line in table_lines(headers, rows, colours=colours):
+        click.echo(line)
+
+
+def table_lines(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], *, colours: Sequence[str | None] = ()
+) -> list[str]:
+    lines = []
     cells = [list(headers), *([printable(cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(headers))]
     for number, row in enumerate(cells):
@@ -34,7 +42,8 @@ def table(
             padded = [click.style(cell, bold=True) for cell in padded]
         elif colours:
             padded[1] = click.style(padded[1], fg=colours[number - 1])
-        click.echo(GAP.join(padded))
+        lines.append(GAP.join(padded))
+    return lines
 
 
 def fields(pairs: Sequence[tuple[str, str | None]]) -> None:
@@ -101,6 +110,10 @@ def duration(seconds: float) -> str:
 
 def milliseconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.0f} ms"
+
+
+def seconds(value: float) -> str:
+    return f"{value:.1f} s" if value < MINUTE else duration(value)
 
 
 def size(count: float) -> str:

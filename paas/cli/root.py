@@ -17,6 +17,7 @@ VERBS: Mapping[str, str] = {
     "deploy": "paas.cli.deploy",
     "ps": "paas.cli.looking",
     "status": "paas.cli.looking",
+    "top": "paas.cli.top",
     "logs": "paas.cli.streams",
     "events": "paas.cli.streams",
     "registry": "paas.cli.registries",

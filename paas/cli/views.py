@@ -11,8 +11,24 @@ import msgspec
 DEFAULT_NAMESPACE = "default"
 
 
+def title(namespace: str, name: str) -> str:
+    """Name an app as people do: without the namespace when that is the usual one."""
+    return name if namespace == DEFAULT_NAMESPACE else f"{namespace}/{name}"
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     pass
+
+
+class Phase(Record, frozen=True, kw_only=True):
+    last_ms: float
+
+
+class WakePhases(Record, frozen=True, kw_only=True):
+    queue: Phase
+    start: Phase
+    ready: Phase
+    first_byte: Phase
 
 
 class Wakes(Record, frozen=True, kw_only=True):
@@ -20,6 +36,7 @@ class Wakes(Record, frozen=True, kw_only=True):
     last_ms: float
     p50_ms: float
     p95_ms: float
+    phases: WakePhases
 
 
 class Current(Record, frozen=True, kw_only=True):
@@ -45,8 +62,7 @@ class App(Record, frozen=True, kw_only=True):
 
     @property
     def title(self) -> str:
-        """How people name it: without the namespace when that is the usual one."""
-        return self.name if self.namespace == DEFAULT_NAMESPACE else f"{self.namespace}/{self.name}"
+        return title(self.namespace, self.name)
 
 
 class AppPage(Record, frozen=True, kw_only=True):
@@ -82,6 +98,51 @@ class Deployment(Record, frozen=True, kw_only=True):
     retry_at: datetime | None = None
     wakes: Wakes | None = None
     refused: Mapping[str, int] = {}
+
+
+class Traffic(Record, frozen=True, kw_only=True):
+    requests: int
+    answers: Mapping[str, int] = {}
+    bytes_in: int = 0
+    bytes_out: int = 0
+
+
+class Usage(Record, frozen=True, kw_only=True):
+    cpu_secs: float
+    memory_bytes: int
+    memory_peak_bytes: int
+    oom_kills: int
+
+
+class TaskMetrics(Record, frozen=True, kw_only=True):
+    task_id: str
+    usage: Usage | None = None
+
+
+class DeploymentMetrics(Record, frozen=True, kw_only=True):
+    tasks: tuple[TaskMetrics, ...]
+
+
+class AppMetrics(Record, frozen=True, kw_only=True):
+    app_id: str
+    namespace: str
+    name: str
+    tasks: int
+    in_flight: int
+    waiting: int
+    restarts: int
+    traffic: Traffic
+    usage: Usage
+    wakes: Wakes | None = None
+
+    @property
+    def title(self) -> str:
+        return title(self.namespace, self.name)
+
+
+class AllMetrics(Record, frozen=True, kw_only=True):
+    at: datetime
+    apps: tuple[AppMetrics, ...]
 
 
 class DeploymentPage(Record, frozen=True, kw_only=True):

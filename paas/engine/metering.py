@@ -43,6 +43,14 @@ class Metering:
 
     async def measure(self, task_ids: Iterable[TaskId]) -> dict[TaskId, Usage]:
         """Say what tasks use; those that cannot be measured now are absent."""
+        seen = await self._ask(task_ids)
+        apps = self._counting.serving()
+        for task_id, usage_of_task in seen.items():
+            if task_id in apps:
+                self._note_peak(apps[task_id], usage_of_task.memory_peak_bytes)
+        return seen
+
+    async def _ask(self, task_ids: Iterable[TaskId]) -> dict[TaskId, Usage]:
         wanted = list(task_ids)
         seen: dict[TaskId, Usage] = {}
         for driver in self._drivers if wanted else ():
@@ -57,15 +65,13 @@ class Metering:
         """Look at what runs now and then, until cancelled: a peak between two looks may be missed."""
         while True:
             await self._clock.sleep(EVERY_SECS)
-            apps = self._counting.serving()
-            for task_id, seen in (await self.measure(apps)).items():
-                self._note_peak(apps[task_id], seen.memory_peak_bytes)
+            await self.measure(self._counting.serving())
 
     async def note_end(
         self, app_id: AppId, task: Task, *, crashed: bool = False, oom_killed: bool = False
     ) -> None:
         """Take in what an ended task has used, and write down what a restart should know."""
-        seen = (await self.measure([task.id])).get(task.id)
+        seen = (await self._ask([task.id])).get(task.id)
         if seen is not None:
             self._counting.note_cpu(task.deployment_id, seen.cpu_secs)
             self._note_peak(app_id, seen.memory_peak_bytes)
