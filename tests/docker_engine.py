@@ -169,6 +169,7 @@ def load_image(path: Path, image: Image) -> str:
 
 @cache
 def busybox_layer() -> bytes:
+    """Make the only layer of an image: a busybox, and a page for its httpd to serve from /www."""
     busybox = require("busybox").read_bytes()
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as tar:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from paas.docker.engine import DockerEngine, Refused
 DOCKER_HUB = "docker.io"
 STALLED_SECS = 120.0  # without a word of the registry's
 REPORT_EVERY_SECS = 1.0
+
+_ABOUT_LOGIN = re.compile("no basic auth|unauthorized|authoriz?ation|denied|forbidden", re.IGNORECASE)
 
 Credentials = Callable[[str], Awaitable[tuple[str, str] | None]]
 """Gives user and password of a registry, by its host; None where there are none."""
@@ -61,7 +64,14 @@ class Images:
                 self._pulling.pop(image, None)
 
     async def _pull(self, image: str, report: Report | None) -> None:
-        login = await self._credentials(registry_of(image))
+        host = registry_of(image)
+        login = await self._credentials(host)
+        try:
+            await self._pull_as(login, image, report)
+        except Refused as error:
+            raise _advised(error, host, None if login is None else login[0]) from error
+
+    async def _pull_as(self, login: tuple[str, str] | None, image: str, report: Report | None) -> None:
         auth = None if login is None else {"username": login[0], "password": login[1]}
         layers: dict[str, tuple[int, int]] = {}
         reported_at = time.monotonic()
@@ -103,6 +113,14 @@ async def _unless_stalled(
     finally:
         if isinstance(lines, AsyncGenerator):  # it is one, though its type does not say so
             await lines.aclose()
+
+
+def _advised(error: Refused, host: str, username: str | None) -> Refused:
+    """Add what to do to a refusal that is about who asks; the words are those of engines and registries."""
+    if _ABOUT_LOGIN.search(error.message) is None:
+        return error
+    advice = "if it is private, log in" if username is None else f"{host} refused the login as {username}"
+    return Refused(f"{error.message}; {advice}: paas registry login {host}", status=error.status)
 
 
 def registry_of(image: str) -> str:

@@ -104,11 +104,18 @@ async def test_a_tag_that_moves_does_not_change_what_was_found(bench: Bench) -> 
 
 
 @pytest.mark.parametrize(
-    ("login", "reason"),
-    [(None, "no basic auth credentials"), (("ci", "wrong"), "unauthorized|authentication required")],
+    ("login", "reason", "advice"),
+    [
+        (None, "no basic auth credentials", "if it is private, log in: paas registry login {host}"),
+        (
+            ("ci", "wrong"),
+            "unauthorized|authentication required",
+            "{host} refused the login as ci: paas registry login {host}",
+        ),
+    ],
 )
 async def test_a_private_image_needs_its_password(
-    bench: Bench, login: tuple[str, str] | None, reason: str
+    bench: Bench, login: tuple[str, str] | None, reason: str, advice: str
 ) -> None:
     name = bench.registry.push("private", busybox_layer(), CONFIG)
     bench.login = login
@@ -117,12 +124,15 @@ async def test_a_private_image_needs_its_password(
         await bench.build(name)
 
     assert name in refused.value.message
+    assert refused.value.message.endswith(advice.format(host=bench.registry.host))
     assert "wrong" not in refused.value.message
 
 
 async def test_an_image_that_is_not_there_says_so(bench: Bench) -> None:
-    with pytest.raises(BadArchive, match=r"manifest unknown|not found"):
+    with pytest.raises(BadArchive, match=r"manifest unknown|not found") as refused:
         await bench.build(f"{bench.registry.host}/nothing:1")
+
+    assert "registry login" not in refused.value.message
 
 
 async def test_a_registry_that_is_not_there_says_so(bench: Bench) -> None:
