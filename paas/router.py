@@ -11,7 +11,7 @@ from paas.core.ids import AppId, DeploymentId, TaskId
 from paas.core.model import Demand, Live, Refusal, WakeStats
 from paas.core.ports import Clock
 from paas.counting import Counting, demand_of
-from paas.routes import Entry, Rules, Upstream, Waiter
+from paas.routes import Entry, Ports, Rules, Upstream, Waiter
 from paas.tallies import WakeLog
 
 
@@ -21,6 +21,7 @@ class Router:
         self._poke = poke
         self._entries: dict[DeploymentId, Entry] = {}
         self._hosts: dict[str, Entry] = {}
+        self.ports = Ports()
         self._draining: dict[TaskId, Upstream] = {}  # withdrawn, with requests still open
         self._rules: dict[Rules, Rules] = {}
         self.counting = Counting(self._entries, self._draining)
@@ -119,10 +120,22 @@ class Router:
         for host in entry.hosts:
             previous = self._hosts.get(host)
             if previous is not None and previous is not entry:
-                previous.demoted = True
-                previous.last_used = 0.0
-            self._hosts[host] = entry
+                previous.demote()
+            if rules.speaks_http:
+                self._hosts[host] = entry
+            elif previous is not None:
+                del self._hosts[host]
         entry.rules = self._rules.setdefault(rules, rules)
+
+    def route_port(self, deployment_id: DeploymentId, port: int | None, *, is_current: bool) -> None:
+        """Set the port that leads to a deployment: `port` is that of its environment, None if none is open.
+
+        Only the current deployment takes it. One that is current no more keeps it until then, so that
+        the port never leads nowhere between the two.
+        """
+        entry = self._entries.get(deployment_id)
+        if entry is not None:
+            self.ports.lead(entry, port, takes=is_current)
 
     def unroute(self, deployment_id: DeploymentId) -> None:
         """Forget a deployment that will never serve again; its waiters are refused."""
@@ -134,6 +147,7 @@ class Router:
             self.withdraw(deployment_id, upstream.task_id)
         self.counting.keep(entry)
         self._hosts = {host: found for host, found in self._hosts.items() if found is not entry}
+        self.ports.drop(entry)
         del self._entries[deployment_id]
 
     def publish(
@@ -247,6 +261,8 @@ class Router:
             refusal=entry.refusal,
             wakes=self.wake_stats(entry),
             refused=dict(entry.refused or {}),
+            port=entry.port,
+            port_problem=None if entry.port is None else self.ports.problem(entry.port),
         )
 
     def _take_waiters(self, entry: Entry) -> list[Waiter]:

@@ -14,6 +14,7 @@ class Rules:
     """What the proxy must know of a deployment besides where it runs; shared when equal."""
 
     health_path: str | None = None
+    speaks_http: bool = True  # False: its hosts lead nowhere, a port of the proxy's leads to it
     wake_policy: WakePolicy = field(default_factory=WakePolicy)
 
 
@@ -86,6 +87,7 @@ class Entry:
         "last_used",
         "past",
         "poke_when_idle",
+        "port",
         "refusal",
         "refused",
         "rules",
@@ -102,6 +104,7 @@ class Entry:
         self.hosts: tuple[str, ...] = ()
         # It lost a host to another: what its tasks still serve is no use of its own.
         self.demoted = False
+        self.port: int | None = None  # of the proxy's, that leads to it
         self.rules: Rules = _NO_RULES
         self.upstreams: tuple[Upstream, ...] = ()
         self.turn = 0
@@ -120,3 +123,68 @@ class Entry:
         if self.past is None:
             self.past = Tally()
         return self.past
+
+    def demote(self) -> None:
+        """Note that another took its place: what its tasks still serve is no use of its own."""
+        self.demoted = True
+        self.last_used = 0.0
+
+
+class Ports:
+    """Which port of the proxy's leads to which deployment, and whether the proxy listens there."""
+
+    def __init__(self) -> None:
+        self._entries: dict[int, Entry] = {}
+        self._problems: dict[int, str] = {}
+        self._on_changed: list[Callable[[], None]] = []
+
+    def resolve(self, port: int) -> Entry | None:
+        """Find whom a port leads to."""
+        return self._entries.get(port)
+
+    def wanted(self) -> set[int]:
+        """List the ports that lead to somebody: those to listen on."""
+        return set(self._entries)
+
+    def on_changed(self, callback: Callable[[], None]) -> None:
+        """Be told when `wanted` answers something else."""
+        self._on_changed.append(callback)
+
+    def note_problem(self, port: int, problem: str | None) -> None:
+        """Keep why the proxy does not listen on a port; None: it does."""
+        if problem is None:
+            self._problems.pop(port, None)
+        elif port in self._entries:
+            self._problems[port] = problem
+
+    def problem(self, port: int) -> str | None:
+        return self._problems.get(port)
+
+    def lead(self, entry: Entry, port: int | None, *, takes: bool) -> None:
+        """Let a port lead to a deployment that takes it; whatever other port it had is dropped."""
+        if entry.port is not None and entry.port != port:
+            self.drop(entry)
+        if port is None or not takes:
+            return
+        previous = self._entries.get(port)
+        if previous is entry:
+            return
+        if previous is not None:
+            previous.port = None
+            previous.demote()
+        self._entries[port] = entry
+        entry.port = port
+        if previous is None:
+            self._tell()
+
+    def drop(self, entry: Entry) -> None:
+        """Let no port lead to a deployment any more."""
+        if entry.port is not None:
+            del self._entries[entry.port]
+            self._problems.pop(entry.port, None)
+            entry.port = None
+            self._tell()
+
+    def _tell(self) -> None:
+        for callback in self._on_changed:
+            callback()

@@ -317,6 +317,8 @@ class Live:
     refusal: Refusal | None
     wakes: WakeStats | None
     refused: Mapping[str, int]  # requests that were not let wake it, by class
+    port: int | None = None  # of the proxy's, that leads to it (protocol tcp)
+    port_problem: str | None = None  # why the proxy does not listen there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,18 +3,29 @@
 import asyncio
 import contextlib
 import socket
-from typing import cast
+from typing import Protocol, cast
 
 from paas.core.ports import Clock
-from paas.proxy import pages
+from paas.proxy import pages, peer
 from paas.proxy.downstream import Downstream
 from paas.proxy.limits import ProxyLimits
 from paas.proxy.pool import Pool
 from paas.proxy.shared import Shared, WaitingRoom
+from paas.proxy.tcp import TcpClient, TurnedAway
+from paas.proxy.tcp_ports import TcpPorts
 from paas.router import Router
 
 _SLICE = 500  # connections looked at in one turn of the loop, to stay below a millisecond
 _BACKLOG = 1024
+
+
+class Guest(Protocol):
+    """An open connection that the listener keeps time for."""
+
+    transport: asyncio.Transport
+
+    def look_again(self, now: float) -> None: ...
+    def close_if_idle(self) -> None: ...
 
 
 class Proxy:
@@ -31,9 +42,11 @@ class Proxy:
             pool=Pool(self._limits, self._tasks),
             room=WaitingRoom(self._limits),
         )
+        self._turned_away = TurnedAway(self._shared)
+        self._tcp_ports = TcpPorts(router.ports, self._accept_tcp)
         self._scope = contextlib.AsyncExitStack()
         self._servers: list[asyncio.Server] = []
-        self._clients: set[Downstream] = set()
+        self._clients: set[Guest] = set()
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._all_gone = asyncio.Event()
 
@@ -45,10 +58,15 @@ class Proxy:
         return int(listener.getsockname()[1])
 
     async def start_on(self, listener: socket.socket) -> None:
-        """Accept from a socket that listens already, such as one handed over by systemd."""
+        """Accept from a socket that listens already, such as one handed over by systemd.
+
+        The ports of apps that do not speak HTTP are opened on the host of the first.
+        """
         if not self._servers:
             await self._scope.enter_async_context(self._tasks)
             self._shared.router.on_withdrawn(self._shared.pool.discard)
+            host = str(listener.getsockname()[0])
+            self._tasks.create_task(self._tcp_ports.follow(host), name="proxy.tcp_ports")
         loop = asyncio.get_running_loop()
         self._servers.append(await loop.create_server(self._accept, sock=listener, backlog=_BACKLOG))
 
@@ -56,6 +74,7 @@ class Proxy:
         """Refuse new connections; those that are open go on."""
         for server in self._servers:
             server.close()
+        self._tcp_ports.close()
 
     async def drain(self, timeout_secs: float) -> bool:
         """Stop listening and let open requests end. True: all did in time; what is left, `close` breaks."""
@@ -95,19 +114,30 @@ class Proxy:
         return len(self._clients) + len(self._shared.tunnels)
 
     def _accept(self) -> asyncio.Protocol:
-        if self._sweep_timer is None:
-            self._shared.now = self._shared.pool.now = self._clock.monotonic()
-            self._schedule_sweep()
+        self._keep_time()
         if self.open_connections() >= self._limits.connections:
             return _TurnAway()
         client = Downstream(self._shared, self._forget)
         self._clients.add(client)
         return client
 
-    def _forget(self, client: Downstream) -> None:
+    def _accept_tcp(self, port: int) -> asyncio.Protocol:
+        self._keep_time()
+        if self.open_connections() >= self._limits.connections:
+            return _Reset()
+        client = TcpClient(self._shared, port, self._forget, self._turned_away)
+        self._clients.add(client)
+        return client
+
+    def _forget(self, client: Guest) -> None:
         self._clients.discard(client)
         if not self._clients:
             self._all_gone.set()
+
+    def _keep_time(self) -> None:
+        if self._sweep_timer is None:
+            self._shared.now = self._shared.pool.now = self._clock.monotonic()
+            self._schedule_sweep()
 
     def _schedule_sweep(self) -> None:
         loop = asyncio.get_running_loop()
@@ -117,15 +147,17 @@ class Proxy:
         """Look at everything that time may end. Runs only while there is something open."""
         now = self._shared.now = self._clock.monotonic()
         self._shared.pool.sweep(now)
+        for tunnel in list(self._shared.tunnels):
+            tunnel.look_again()
         self._sweep_slice(list(self._clients), now)
 
-    def _sweep_slice(self, clients: list[Downstream], now: float) -> None:
+    def _sweep_slice(self, clients: list[Guest], now: float) -> None:
         for client in clients[-_SLICE:]:
             client.look_again(now)
         del clients[-_SLICE:]
         if clients:
             asyncio.get_running_loop().call_soon(self._sweep_slice, clients, now)
-        elif self._clients or not self._shared.pool.is_empty():
+        elif self._clients or self._shared.tunnels or not self._shared.pool.is_empty():
             self._schedule_sweep()
         else:
             self._sweep_timer = None
@@ -139,3 +171,10 @@ class _TurnAway(asyncio.Protocol):
         stream = cast(asyncio.Transport, transport)
         stream.write(pages.not_now("too many connections are open").write(close=True))
         stream.close()
+
+
+class _Reset(asyncio.Protocol):
+    """Closes a connection that is one too many, where no answer would be understood."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        peer.reset(cast(asyncio.Transport, transport))

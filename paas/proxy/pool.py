@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 
 from paas.proxy.limits import ProxyLimits
 from paas.proxy.opening import Opening
@@ -49,10 +50,21 @@ class Pool:
 
     def connect(self, upstream: Upstream, asker: Asker) -> None:
         """Open a connection, when it is its turn; `asker` is told in a later turn of the loop."""
+        connection = UpstreamConnection(self, upstream)
+        self.open(upstream, connection, asker.connect_failed, lambda: asker.connected(connection))
+
+    def open(
+        self,
+        upstream: Upstream,
+        protocol: asyncio.Protocol,
+        failed: Callable[[str], None],
+        connected: Callable[[], None] | None = None,
+    ) -> None:
+        """Connect a protocol, when it is its turn; `answered` must follow once if that succeeds."""
         opening = self._openings.get(upstream)
         if opening is None:
             opening = self._openings[upstream] = Opening()
-        opening.enter(lambda: self._begin_to_connect(upstream, asker))
+        opening.enter(lambda: self._begin_to_connect(upstream, protocol, failed, connected))
 
     def answered(self, upstream: Upstream) -> None:
         """Let the next one in, now that a new connection was heard from or is lost."""
@@ -95,25 +107,38 @@ class Pool:
         for upstream in list(self._idle):
             self.discard(upstream)
 
-    def _begin_to_connect(self, upstream: Upstream, asker: Asker) -> None:
-        connecting = self._connect(upstream, asker, upstream.take_accepted())
+    def _begin_to_connect(
+        self,
+        upstream: Upstream,
+        protocol: asyncio.Protocol,
+        failed: Callable[[str], None],
+        connected: Callable[[], None] | None,
+    ) -> None:
+        connecting = self._connect(upstream, protocol, failed, connected, upstream.take_accepted())
         task = self._tasks.create_task(connecting, name="proxy.connect")
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
 
-    async def _connect(self, upstream: Upstream, asker: Asker, accepted: socket.socket | None) -> None:
+    async def _connect(
+        self,
+        upstream: Upstream,
+        protocol: asyncio.Protocol,
+        failed: Callable[[str], None],
+        connected: Callable[[], None] | None,
+        accepted: socket.socket | None,
+    ) -> None:
         loop = asyncio.get_running_loop()
-        connection = UpstreamConnection(self, upstream)
         try:
             async with asyncio.timeout(self.limits.connect_secs):
                 if accepted is None:
-                    await loop.create_connection(lambda: connection, upstream.host, upstream.port)
+                    await loop.create_connection(lambda: protocol, upstream.host, upstream.port)
                 else:
-                    await loop.create_connection(lambda: connection, sock=accepted)
+                    await loop.create_connection(lambda: protocol, sock=accepted)
         except (OSError, TimeoutError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else "timed out"
             self.answered(upstream)
             # Told by the loop, so that a fault in the answer ends one request and not this group.
-            loop.call_soon(asker.connect_failed, f"cannot connect to the app: {reason}")
+            loop.call_soon(failed, f"cannot connect to the app: {reason}")
         else:
-            loop.call_soon(asker.connected, connection)
+            if connected is not None:
+                loop.call_soon(connected)
