@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import gc
 import importlib
 import logging
@@ -29,9 +30,10 @@ from paas.core.errors import PaasError
 from paas.core.model import ProcessType
 from paas.core.ports import Driver
 from paas.drivers.process import ProcessDriver
-from paas.engine.commands import Commands
+from paas.engine.commands import Commands, TcpPortRange
 from paas.engine.janitor import Janitor, Retention
 from paas.engine.metering import Metering
+from paas.engine.ports import is_free
 from paas.engine.reconciler import Pokes, Reconciler
 from paas.engine.world import EngineSettings, World
 from paas.proxy.limits import ProxyLimits
@@ -238,7 +240,9 @@ def _api_parts(config: Config, user: AppsUser, parts: Parts, proxy_port: int) ->
         port=config.proxy.public_port or proxy_port,
     )
     return ApiParts(
-        commands=Commands.over(world.database, parts.files, parts.vault, world.clock, world.poke),
+        commands=Commands.over(
+            world.database, parts.files, parts.vault, world.clock, world.poke, tcp_ports=_tcp_ports(config)
+        ),
         reader=world.database.reader,
         feed=Feed(world.database),
         live=parts.router,
@@ -273,6 +277,15 @@ def _janitor(config: Config, parts: Parts) -> Janitor:
             keep_artifacts=parts.files.keep_only,
             keep_programs=parts.builder.keep_only,
         ),
+    )
+
+
+def _tcp_ports(config: Config) -> TcpPortRange:
+    host, _ = split_address(config.proxy.listen)
+    return TcpPortRange(
+        first=config.proxy.tcp_first_port,
+        last=config.proxy.tcp_last_port,
+        is_free=functools.partial(is_free, host=host),
     )
 
 

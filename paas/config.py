@@ -37,6 +37,8 @@ class ProxyConfig:
     waiting_per_deployment: int = 256
     waiting_total: int = 1024
     wake_patience_secs: float = 60
+    tcp_first_port: int = 47100  # of the ports that apps may have which do not speak HTTP
+    tcp_last_port: int = 47199
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,7 @@ def load(path: Path) -> Config:
         raise BadConfig(f"cannot use {path}: {error}") from error
     split_address(config.api.listen)
     split_address(config.proxy.listen)
+    _check_ports(config.proxy)
     return config
 
 
@@ -97,6 +100,14 @@ def split_address(text: str) -> tuple[str, int]:
     if match is None or int(match[2]) > 65535:  # noqa: PLR2004 - the largest port
         raise BadConfig(f"cannot use the address {text!r}: it must be HOST:PORT")
     return match[1].strip("[]"), int(match[2])
+
+
+def _check_ports(proxy: ProxyConfig) -> None:
+    first, last = proxy.tcp_first_port, proxy.tcp_last_port
+    if not 1 <= first <= last <= 65535:  # noqa: PLR2004 - the largest port
+        raise BadConfig(
+            f"cannot use proxy.tcp_first_port {first} to proxy.tcp_last_port {last}: no such range"
+        )
 
 
 def _refuse_unknown(raw: dict[str, object], shape: type, text: str, path: Path, table: str = "") -> None:

@@ -22,6 +22,7 @@ import aiohttp
 REPOSITORY = Path(__file__).resolve().parent.parent
 PATIENCE_SECS = 30.0
 FIRST_PORT, PORTS_EACH, PORT_RANGES = 20000, 200, 50
+TCP_PORTS = 20  # of these, for the proxy
 T = TypeVar("T")
 Json = Any  # what an API answers is untyped until a test looks at it
 
@@ -246,7 +247,10 @@ async def running(
     state = Path(tempfile.mkdtemp(prefix="paas-test-"))
     state.chmod(0o755)
     with own_ports() as (first, last):
-        (state / "config.toml").write_text(f"[tasks]\nfirst_port = {first}\nlast_port = {last}\n")
+        (state / "config.toml").write_text(
+            f"[tasks]\nfirst_port = {first}\nlast_port = {last - TCP_PORTS}\n"
+            f"[proxy]\ntcp_first_port = {last - TCP_PORTS + 1}\ntcp_last_port = {last}\n"
+        )
         if uid is not None:
             os.chown(state, uid, uid)
         async with _running(Agent(state, flags, environment or {}, uid)) as agent:

@@ -52,6 +52,8 @@ class DeployOptions(TypedDict):
     env: tuple[tuple[str, str], ...]
     replicas: int | None
     health_path: str | None
+    tcp: bool
+    proxy_port: int | None
     idle_timeout: float | None
     no_sleep: bool
     max_runtime: float | None
@@ -69,6 +71,8 @@ class DeployOptions(TypedDict):
 @click.option("-e", "--env", type=Variable(), multiple=True, metavar="K=V", help="A variable; repeatable.")
 @click.option("--replicas", type=int, metavar="N", help="Tasks when it is awake, 0 to 100.")
 @click.option("--health-path", metavar="PATH", help="Ready when this path answers 2xx or 3xx.")
+@click.option("--tcp", is_flag=True, help="It speaks no HTTP: a port of the proxy's leads to it.")
+@click.option("--proxy-port", type=int, metavar="N", help="That port; --tcp goes without saying.")
 @click.option("--idle-timeout", type=Seconds(), help="Sleep after so long without use: 90, 5m.")
 @click.option("--no-sleep", is_flag=True, help="Never sleep (cold_start_enabled: false).")
 @click.option("--max-runtime", type=Seconds(), help="End a task after so long.")
@@ -99,13 +103,22 @@ def _wishes(options: DeployOptions) -> dict[str, object]:
         "environment": options["environment"],
         "env": dict(options["env"]) or None,
         "replicas": options["replicas"],
-        "networking": {"health_path": options["health_path"]} if options["health_path"] else None,
+        "networking": _networking(options) or None,
         "idle_timeout_secs": options["idle_timeout"],
         "cold_start_enabled": False if options["no_sleep"] else None,
         "max_runtime_secs": options["max_runtime"],
         "start_timeout_secs": options["start_timeout"],
         "stop_grace_secs": options["stop_grace"],
         "resources": {key: value for key, value in resources.items() if value is not None} or None,
+    }
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _networking(options: DeployOptions) -> dict[str, object]:
+    given = {
+        "health_path": options["health_path"] or None,
+        "protocol": "tcp" if options["tcp"] or options["proxy_port"] is not None else None,
+        "proxy_port": options["proxy_port"],
     }
     return {key: value for key, value in given.items() if value is not None}
 

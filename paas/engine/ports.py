@@ -40,18 +40,20 @@ class PortPool:
         self._taken.discard(port)
 
     def _reserve(self, port: int) -> bool:
-        if port in self._taken or not _is_free(port):
+        if port in self._taken or not is_free(port):
             return False
         self._taken.add(port)
         return True
 
 
-def _is_free(port: int) -> bool:
-    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Say whether nobody listens on a port just now."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
         # As most servers do, so that connections of an earlier task in TIME_WAIT do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((host, port))
         except OSError:
             return False
     return True

@@ -153,9 +153,11 @@ class Reconciler:
             ),
             Rules(
                 health_path=deployment.spec.networking.health_path,
+                speaks_http=deployment.spec.networking.protocol == "http",
                 wake_policy=stored.app.wake_policy,
             ),
         )
+        self._world.router.route_port(deployment.id, stored.tcp_port, is_current=stored.is_current)
 
     def _look_again(self, key: DeploymentId, delay: float | None) -> None:
         timer = self._timers.pop(key, None)

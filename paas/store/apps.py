@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from paas.core.ids import AppId, DeploymentId
 from paas.core.model import DEVELOPMENT, PRODUCTION, App
-from paas.store import feed, rows
+from paas.store import feed, rows, tcp_ports
 from paas.store.database import Reader, Tx, Value
 
 SORTABLE = ("name", "namespace", "subdomain", "created_at", "updated_at")
@@ -84,8 +84,9 @@ async def page(
 
 
 async def mark_deleted(tx: Tx, app_id: AppId, *, now: float) -> None:
-    """Hide an app; its name is free again, its rows go once nothing of it runs."""
+    """Hide an app; its name and ports are free again, its rows go once nothing of it runs."""
     await tx.write("UPDATE apps SET deleted_at = ? WHERE id = ?", (now, app_id))
+    await tcp_ports.free(tx, app_id)
     await feed.append(tx, "app.deleted", at=now, app_id=app_id)
 
 

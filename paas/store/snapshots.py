@@ -6,7 +6,7 @@ from paas.core.hosts import serving_deployment
 from paas.core.ids import DeploymentId
 from paas.core.model import App, Artifact, Deployment, Task
 from paas.core.states import LIVE_TASK
-from paas.store import rows, tasks
+from paas.store import rows, tasks, tcp_ports
 from paas.store.database import Reader
 
 
@@ -20,6 +20,7 @@ class Stored:
     is_current: bool  # in its environment
     serves_app: bool  # answers the app's own host, or will as the first to do so
     newer_is_current: bool  # a later version took over in its environment
+    tcp_port: int | None  # of the proxy's, if what is current in its environment is reached by one
     live: tuple[Task, ...]  # newest first
     ended: tuple[Task, ...]  # the last few, newest first
 
@@ -39,6 +40,7 @@ _COLUMNS = [
         " WHERE e.app_id = d.app_id AND e.slug = d.environment) AS current_version"
     ),
     "a.deleted_at IS NOT NULL AS app_deleted",
+    f"{tcp_ports.OPEN_PORT} AS tcp_port",
     # Who will answer the app's host as soon as it is ready, where nobody does yet.
     (
         "(SELECT n.id FROM deployments n WHERE n.app_id = d.app_id"
@@ -75,6 +77,7 @@ async def read(reader: Reader, deployment_id: DeploymentId) -> Stored | None:
         is_current=current.get(deployment.environment) == deployment.id,
         serves_app=(serving_deployment(current) or row["coming"]) == deployment.id,
         newer_is_current=(row["current_version"] or 0) > deployment.version,
+        tcp_port=row["tcp_port"],
         live=tuple(task for task in known if task.state in LIVE_TASK),
         ended=tuple(
             sorted(

@@ -38,8 +38,7 @@ class Tcp:
         self.rig.router.route_port(deployment, self.port, is_current=True)
 
     async def until_listening(self) -> None:
-        await until(self.listens)
-        await until(lambda: self.rig.proxy.open_connections() == 0)
+        await until(lambda: self.port in self.rig.proxy._tcp_ports._servers)
 
     def listens(self) -> bool:
         """Try to connect, and leave with a reset."""

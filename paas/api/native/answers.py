@@ -10,6 +10,9 @@ from paas.core.ids import AppId, ArtifactId, DeploymentId, TaskId
 from paas.core.model import Spec, WakePolicy
 
 Moment = Annotated[str, Meta(description="RFC 3339, UTC", extra_json_schema={"format": "date-time"})]
+TcpAddress = Annotated[
+    str | None, Meta(description="host:port, where the proxy leads to what speaks no HTTP (protocol tcp)")
+]
 Status = Literal["pending", "running", "succeeded", "failed", "cancelled"]
 State = Literal["queued", "building", "starting", "active", "superseded", "stopped", "failed", "cancelled"]
 Activity = Literal[
@@ -67,6 +70,7 @@ class App(msgspec.Struct, kw_only=True):
     default_deployment_spec: dict[str, AnyJson] | None
     wake_policy: WakePolicy
     url: str
+    tcp_address: TcpAddress
     current: Current | None
     created_at: Moment
     updated_at: Moment
@@ -98,6 +102,7 @@ class Deployment(msgspec.Struct, kw_only=True):
     environment_slug: str
     preview_url: str
     urls: list[str]
+    tcp_address: TcpAddress
     is_current: bool
     in_flight: int
     waiting: int

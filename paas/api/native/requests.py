@@ -83,7 +83,28 @@ class NetworkingFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True)
         | UnsetType
         | None
     ) = UNSET
-    protocol: Literal["http", "tcp", "grpc"] | UnsetType = UNSET
+    protocol: (
+        Annotated[
+            Literal["http", "tcp", "grpc"],
+            Meta(
+                description="tcp: a port of the proxy's leads to it, whatever it speaks",
+                extra_json_schema={"default": _DEFAULT.networking.protocol},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    proxy_port: (
+        Annotated[
+            int,
+            Meta(
+                ge=1,
+                le=65535,
+                description="the proxy's port for it, with protocol tcp; null: one is given once and kept",
+            ),
+        ]
+        | UnsetType
+        | None
+    ) = UNSET
     health_path: (
         Annotated[
             str,

@@ -39,6 +39,7 @@ class Shown:
     is_current: bool  # in its environment
     serves_app: bool  # answers the app's own host
     is_starting: bool  # one of its tasks starts just now
+    tcp_port: int | None  # of the proxy's, that leads or will lead to it
 
 
 def deployment(shown: Shown, *, urls: PublicUrls, now: float) -> answers.Deployment:
@@ -52,16 +53,15 @@ def deployment(shown: Shown, *, urls: PublicUrls, now: float) -> answers.Deploym
         status=STATUS[record.state],
         state=record.state.value,
         activity=activity(shown, now=now),
-        reason=refusal.reason
-        if refusal is not None and record.state in SERVING_DEPLOYMENT
-        else record.reason,
+        reason=_reason(shown, refusal),
         spec=record.spec,
         tasks_ready=_ready(live),
         tasks_total=record.spec.replicas,
         progress=_progress(shown),
         environment_slug=record.environment,
-        preview_url=urls.of(_hosts(shown, urls, serves_app=False)[0]),
+        preview_url=_preview_url(shown, urls),
         urls=_urls(shown, urls),
+        tcp_address=_tcp_address(shown, urls),
         is_current=shown.is_current,
         in_flight=live.demand.in_flight if live is not None else 0,
         waiting=live.demand.waiting if live is not None else 0,
@@ -91,6 +91,7 @@ def activity(shown: Shown, *, now: float) -> answers.Activity:
 
 def app(record: model.App, current: Shown | None, *, urls: PublicUrls, now: float) -> answers.App:
     default = record.default_deployment_spec
+    address = None if current is None else _tcp_address(current, urls)
     return answers.App(
         id=record.id,
         name=record.name,
@@ -100,7 +101,8 @@ def app(record: model.App, current: Shown | None, *, urls: PublicUrls, now: floa
         labels=dict(record.labels),
         default_deployment_spec=None if default is None else dict(default),
         wake_policy=record.wake_policy,
-        url=urls.of(f"{record.subdomain}.{urls.domain}"),
+        url=f"tcp://{address}" if address else urls.of(f"{record.subdomain}.{urls.domain}"),
+        tcp_address=address,
         current=None if current is None else _current(current, urls=urls, now=now),
         created_at=rfc3339(record.created_at),
         updated_at=rfc3339(record.updated_at),
@@ -231,9 +233,33 @@ def _hosts(shown: Shown, urls: PublicUrls, *, serves_app: bool) -> tuple[str, ..
     )
 
 
+def _reason(shown: Shown, refusal: model.Refusal | None) -> str | None:
+    """Say why it is as it is: first what keeps clients from it."""
+    if shown.deployment.state in SERVING_DEPLOYMENT:
+        if refusal is not None:
+            return refusal.reason
+        if shown.live is not None and shown.live.port_problem is not None:
+            return shown.live.port_problem
+    return shown.deployment.reason
+
+
+def _tcp_address(shown: Shown, urls: PublicUrls) -> str | None:
+    if shown.tcp_port is None:
+        return None
+    return urls.tcp_address(f"{shown.app.subdomain}.{urls.domain}", shown.tcp_port)
+
+
+def _preview_url(shown: Shown, urls: PublicUrls) -> str:
+    address = _tcp_address(shown, urls)
+    return f"tcp://{address}" if address else urls.of(_hosts(shown, urls, serves_app=False)[0])
+
+
 def _urls(shown: Shown, urls: PublicUrls) -> list[str]:
     if shown.deployment.state not in LIVE_DEPLOYMENT:
         return []
+    if shown.deployment.spec.networking.protocol == "tcp":
+        address = _tcp_address(shown, urls)
+        return [f"tcp://{address}"] if address else []
     known = shown.live.hosts if shown.live is not None else ()
     return [urls.of(host) for host in known or _hosts(shown, urls, serves_app=shown.serves_app)]
 

@@ -93,14 +93,37 @@ def _resources(old: Resources, given: ResourcesFields | UnsetType) -> Resources:
 def _networking(old: Networking, given: NetworkingFields | UnsetType) -> Networking:
     if isinstance(given, UnsetType):
         return old
-    if given.protocol in {"tcp", "grpc"}:
+    if given.protocol == "grpc":
         raise NotSupported(
-            f"cannot serve the protocol {given.protocol}: this version of the agent serves http only",
+            "cannot serve the protocol grpc: this version of the agent serves http and tcp",
             field="networking.protocol",
+            hint="tcp carries it unread",
         )
-    return Networking(
-        port=_given(given.port, old.port), health_path=_given(given.health_path, old.health_path)
+    protocol = _given(given.protocol, old.protocol)
+    networking = Networking(
+        port=_given(given.port, old.port),
+        protocol=protocol,
+        health_path=_given(given.health_path, old.health_path),
+        proxy_port=_given(given.proxy_port, old.proxy_port if protocol == "tcp" else None),
     )
+    _check_protocol(networking)
+    return networking
+
+
+def _check_protocol(networking: Networking) -> None:
+    """Refuse what only the other protocol has."""
+    if networking.protocol == "tcp" and networking.health_path is not None:
+        raise Invalid(
+            "cannot ask a health path: the app speaks tcp, and is ready once it accepts connections",
+            field="networking.health_path",
+            hint="leave it out, or set it to null",
+        )
+    if networking.protocol == "http" and networking.proxy_port is not None:
+        raise Invalid(
+            f"cannot give the app the port {networking.proxy_port}: it speaks http, and has hosts instead",
+            field="networking.proxy_port",
+            hint="set networking.protocol to tcp",
+        )
 
 
 def _environ(old: Mapping[str, str], given: Environ | UnsetType) -> Mapping[str, str]:

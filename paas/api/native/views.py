@@ -1,6 +1,6 @@
 """Records with what surrounds them, as answers: a fixed number of reads for one or for a page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from paas.api.kit.parts import ApiParts
 from paas.api.native import answers, shapes
@@ -8,9 +8,10 @@ from paas.api.native.shapes import Shown
 from paas.core import hosts, model
 from paas.core.errors import NotFound
 from paas.core.ids import AppId, DeploymentId, TaskId
+from paas.core.states import UNSETTLED_DEPLOYMENT, DeploymentState
 from paas.store import apps as app_table
 from paas.store import deployments as deployment_table
-from paas.store import overview
+from paas.store import overview, tcp_ports
 from paas.store import tasks as task_table
 
 
@@ -76,6 +77,7 @@ async def _shown(parts: ApiParts, records: Sequence[model.Deployment]) -> list[S
     known = await overview.apps_by_id(parts.reader, app_ids)
     current = await overview.current_by_app(parts.reader, app_ids)
     starting = await overview.with_starting_tasks(parts.reader, [record.id for record in records])
+    ports = await _tcp_ports(parts, records)
     return [
         Shown(
             deployment=record,
@@ -84,10 +86,26 @@ async def _shown(parts: ApiParts, records: Sequence[model.Deployment]) -> list[S
             is_current=current.get(record.app_id, {}).get(record.environment) == record.id,
             serves_app=hosts.serving_deployment(current.get(record.app_id, {})) == record.id,
             is_starting=record.id in starting,
+            tcp_port=ports.get(record.id),
         )
         for record in records
         if record.app_id in known
     ]
+
+
+async def _tcp_ports(parts: ApiParts, records: Sequence[model.Deployment]) -> Mapping[DeploymentId, int]:
+    """Map those that are, or are to be, reached by a port of the proxy's to it."""
+    reached = [
+        record
+        for record in records
+        if record.spec.networking.protocol == "tcp"
+        and record.state in UNSETTLED_DEPLOYMENT | {DeploymentState.ACTIVE}
+    ]
+    if not reached:
+        return {}
+    known = await tcp_ports.by_environment(parts.reader, {record.app_id for record in reached})
+    places = {record.id: (record.app_id, record.environment) for record in reached}
+    return {key: known[place] for key, place in places.items() if place in known}
 
 
 def _no_deployment(deployment_id: DeploymentId) -> NotFound:

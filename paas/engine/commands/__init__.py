@@ -10,6 +10,7 @@ from paas.engine.commands.artifacts import ArtifactBytes, ArtifactCommands
 from paas.engine.commands.deployments import DeploymentCommands, DeployRequest
 from paas.engine.commands.registries import RegistryCommands
 from paas.engine.commands.tasks import TaskCommands
+from paas.engine.commands.tcp_ports import TcpPortRange
 from paas.store.database import Database
 from paas.vault import Vault
 
@@ -30,14 +31,15 @@ class Commands:
         vault: Vault,
         clock: Clock,
         poke: Callable[[DeploymentId], None],
+        tcp_ports: TcpPortRange | None = None,
     ) -> "Commands":
         return cls(
             apps=AppCommands(database, clock, poke),
             artifacts=ArtifactCommands(database, files, clock, poke),
-            deployments=DeploymentCommands(database, clock, poke),
+            deployments=DeploymentCommands(database, clock, poke, tcp_ports or TcpPortRange()),
             registries=RegistryCommands(database, vault, clock),
             tasks=TaskCommands(database, clock, poke),
         )
 
 
-__all__ = ["Commands", "DeployRequest"]
+__all__ = ["Commands", "DeployRequest", "TcpPortRange"]

@@ -9,6 +9,7 @@ from paas.core.ids import AppId, DeploymentId, new_deployment_id, new_sha
 from paas.core.model import App, Deployment, Spec
 from paas.core.ports import Clock
 from paas.core.states import LIVE_DEPLOYMENT, SERVING_DEPLOYMENT, UNSETTLED_DEPLOYMENT, DeploymentState
+from paas.engine.commands.tcp_ports import TcpPortRange
 from paas.store import apps, artifacts, deployments, transitions
 from paas.store.database import Database, Reader, Tx
 
@@ -25,16 +26,24 @@ class DeployRequest:
 
 
 class DeploymentCommands:
-    def __init__(self, database: Database, clock: Clock, poke: Callable[[DeploymentId], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        poke: Callable[[DeploymentId], None],
+        tcp_ports: TcpPortRange,
+    ) -> None:
         self._database = database
         self._clock = clock
         self._poke = poke
+        self._tcp_ports = tcp_ports
 
     async def deploy(self, request: DeployRequest) -> Deployment:
         """Add a deployment, which starts as soon as its artifact is there.
 
         With a key that was seen before, answers the first result and adds nothing; Invalid if the
-        request differs from the first. Raises NotFound for the app, Invalid for what does not fit it.
+        request differs from the first. Raises NotFound for the app, Invalid for what does not fit it, and
+        Conflict for a port that another has.
         """
         async with self._database.transaction() as tx:
             app = await _app(tx, request.app_id)
@@ -52,14 +61,15 @@ class DeploymentCommands:
                     deployment_id=deployment.id,
                     now=deployment.created_at,
                 )
-        self._poke(deployment.id)
+        await self._poke_with_current(deployment)
         return deployment
 
     async def change(self, deployment_id: DeploymentId, change: Callable[[Spec], Spec]) -> Deployment:
         """Change the spec in place. What needs new tasks gets them one after the other.
 
         `replicas: 0` also lets it sleep now, until traffic wakes it. Raises NotFound, Invalid for an artifact
-        that is not there, and Conflict if it has ended or was built of another artifact.
+        that is not there, and Conflict if it has ended, was built of another artifact, or wants a port
+        that another has.
         """
         now = self._clock.now()
         async with self._database.transaction() as tx:
@@ -75,7 +85,8 @@ class DeploymentCommands:
                 updated_at=now,
             )
             await deployments.update_wishes(tx, changed, "changed")
-        self._poke(deployment_id)
+            await self._claim_port(tx, await _app(tx, changed.app_id), changed)
+        await self._poke_with_current(changed)
         return changed
 
     async def cancel(self, deployment_id: DeploymentId) -> Deployment:
@@ -144,7 +155,7 @@ class DeploymentCommands:
                 deployment = await self._serving(tx, deployment_id, "restart")
                 result = replace(deployment, revision=deployment.revision + 1, woken_at=now, updated_at=now)
                 await deployments.update_wishes(tx, result, "restart_requested")
-        self._poke(result.id)
+        await self._poke_with_current(result)
         return result
 
     async def _new(self, tx: Tx, app: App, environment: str, spec: Spec) -> Deployment:
@@ -177,7 +188,20 @@ class DeploymentCommands:
                 hint="use a shorter environment",
             )
         await deployments.insert(tx, deployment)
+        await self._claim_port(tx, app, deployment)
         return deployment
+
+    async def _claim_port(self, tx: Tx, app: App, deployment: Deployment) -> None:
+        networking, now = deployment.spec.networking, self._clock.now()
+        await self._tcp_ports.claim(tx, app, deployment.environment, networking, now=now)
+
+    async def _poke_with_current(self, deployment: Deployment) -> None:
+        """Poke a deployment, and the one that is current beside it: the port of both may be another now."""
+        self._poke(deployment.id)
+        if deployment.spec.networking.protocol == "tcp":
+            current = await apps.current_deployments(self._database.reader, deployment.app_id)
+            if deployment.environment in current:
+                self._poke(current[deployment.environment])
 
     async def _first_result(self, tx: Tx, request: DeployRequest) -> Deployment | None:
         if request.key is None:
@@ -226,6 +250,7 @@ def _keeps_tasks(old: Spec, new: Spec) -> bool:
         idle=new.idle,
         start_timeout_secs=new.start_timeout_secs,
         stop_grace_secs=new.stop_grace_secs,
+        networking=replace(old.networking, proxy_port=new.networking.proxy_port),
     )
 
 

@@ -1,0 +1,52 @@
+"""SQL about the proxy's ports that lead to apps: one per environment, kept until the app is deleted."""
+
+from collections.abc import Collection, Mapping
+
+from paas.core.ids import AppId
+from paas.store import feed
+from paas.store.database import Reader, Tx
+
+# Of a deployment's environment, if what is current there is to be reached by it; `d` is the deployment.
+OPEN_PORT = (
+    "(SELECT p.port FROM tcp_ports p"
+    " JOIN environments e ON e.app_id = p.app_id AND e.slug = p.environment"
+    " JOIN deployments c ON c.id = e.current_deployment_id"
+    " WHERE p.app_id = d.app_id AND p.environment = d.environment"
+    " AND c.state = 'active' AND json_extract(c.spec, '$.networking.protocol') = 'tcp')"
+)
+
+
+async def assign(tx: Tx, app_id: AppId, environment: str, port: int, *, now: float) -> None:
+    """Give an app's environment a port in place of the one it had. The port must belong to nobody."""
+    await tx.write(
+        "INSERT INTO tcp_ports (app_id, environment, port) VALUES (?, ?, ?)"
+        " ON CONFLICT (app_id, environment) DO UPDATE SET port = excluded.port",
+        (app_id, environment, port),
+    )
+    await feed.append(
+        tx,
+        "app.port_assigned",
+        at=now,
+        app_id=app_id,
+        facts={"environment": environment, "port": port},
+    )
+
+
+async def holders(reader: Reader) -> Mapping[int, tuple[AppId, str]]:
+    """Map every port that is taken to the app and environment that have it."""
+    found = await reader.all("SELECT port, app_id, environment FROM tcp_ports")
+    return {row["port"]: (row["app_id"], row["environment"]) for row in found}
+
+
+async def by_environment(reader: Reader, app_ids: Collection[AppId]) -> Mapping[tuple[AppId, str], int]:
+    """Map the environments of some apps to their ports."""
+    marks = ", ".join("?" * len(app_ids))
+    found = await reader.all(
+        f"SELECT port, app_id, environment FROM tcp_ports WHERE app_id IN ({marks})", list(app_ids)
+    )
+    return {(row["app_id"], row["environment"]): row["port"] for row in found}
+
+
+async def free(tx: Tx, app_id: AppId) -> None:
+    """Give all ports of an app up; part of its deletion, which has the event."""
+    await tx.write("DELETE FROM tcp_ports WHERE app_id = ?", (app_id,))
