@@ -120,7 +120,7 @@ async def test_bad_deployment_is_refused_by_field(api: Api, body: Json, field: s
         {"process_type": "docker", "image": "nginx:latest"},
         {"process_type": "docker"},
         {"image": "nginx:latest"},
-        {"networking": {"protocol": "tcp"}},
+        {"networking": {"protocol": "grpc"}},
     ],
 )
 async def test_what_only_containers_have_is_not_implemented(api: Api, body: Json) -> None:

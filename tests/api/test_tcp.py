@@ -61,9 +61,7 @@ async def test_what_does_not_go_together_is_refused_by_field(
 ) -> None:
     app = await api.app()
 
-    status, error = await api.ask(
-        "POST", f"/api/v1/apps/{app['id']}/deployments", {"networking": networking}
-    )
+    status, error = await api.ask("POST", f"/api/v1/apps/{app['id']}/deployments", {"networking": networking})
 
     assert (status, error["field"]) == (HTTPStatus.UNPROCESSABLE_ENTITY, field)
     assert hint in error["hint"]

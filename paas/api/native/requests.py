@@ -87,7 +87,7 @@ class NetworkingFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True)
         Annotated[
             Literal["http", "tcp", "grpc"],
             Meta(
-                description="tcp: a port of the proxy's leads to it, whatever it speaks",
+                description="one of grpc, http, tcp; with tcp a port of the proxy's leads to it",
                 extra_json_schema={"default": _DEFAULT.networking.protocol},
             ),
         ]
