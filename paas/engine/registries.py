@@ -26,7 +26,8 @@ async def credentials(reader: Reader, vault: Vault, host: str) -> tuple[str, str
     try:
         return username, await vault.unseal(OWNER, host, password)
     except Unavailable as error:
-        raise Unavailable(error.message, hint=f"paas registry login {host}") from error
+        # In the sentence itself: it becomes the reason of a deployment, which has no hint beside it.
+        raise Unavailable(f"{error.message}; log in again: paas registry login {host}") from error
 
 
 async def seal_password(vault: Vault, host: str, password: str) -> Sealed:

@@ -169,8 +169,9 @@ async def test_a_box_that_was_moved_to_another_host_is_not_used(api: Api, tmp_pa
         )
     raw.close()
 
-    with pytest.raises(Unavailable, match=r"secret evil\.example of registry") as raised:
+    with pytest.raises(
+        Unavailable, match=r"evil\.example of registry: .*: paas registry login evil\.example$"
+    ):
         await opened(api, tmp_path, "evil.example")
 
-    assert raised.value.hint == "paas registry login evil.example"
     assert await opened(api, tmp_path, "ghcr.io") == ("ann", PASSWORD)
