@@ -16,9 +16,10 @@ from paas.core.model import Address, Instance, TaskSpec
 from paas.docker.engine import DockerEngine, Refused
 from paas.docker.images import Images, is_local_only
 from paas.drivers.docker_calls import Containers
-from paas.drivers.docker_containers import SPEC_LABEL, describe, read
+from paas.drivers.docker_containers import SPEC_LABEL, describe, name_of, read
 from paas.drivers.docker_freezing import ContainerFreezer
 from paas.drivers.docker_network import Network
+from paas.drivers.docker_output import output
 from paas.drivers.docker_volumes import VolumeRoots
 from paas.drivers.docker_watch import Watch
 
@@ -33,6 +34,7 @@ class DockerDriver:
 
     def __init__(self, *, engine: DockerEngine, images: Images, agent_id: str, volumes: VolumeRoots) -> None:
         self.network = Network(engine, agent_id)
+        self._socket = engine.socket
         self._images = images
         self._agent_id = agent_id
         self._volumes = volumes
@@ -176,6 +178,10 @@ class DockerDriver:
             self._freezer.forget(task_id)
             self._prepared.pop(task_id, None)
             self._seen.pop(task_id, None)
+
+    def output(self, task_id: TaskId, after: str) -> AsyncGenerator[tuple[str, bytes], None]:
+        """Implement `core.ports.Writer`."""
+        return output(self._socket, name_of(task_id), after)
 
     async def hints(self) -> AsyncGenerator[TaskId, None]:
         """Name each task that ended, was frozen or thawed by somebody, or was removed. For one reader."""
