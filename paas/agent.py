@@ -7,7 +7,6 @@ import gc
 import importlib
 import logging
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -20,12 +19,13 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from paas import __version__, logging_setup, systemd
+from paas import __version__, doctor, logging_setup, systemd
 from paas.apps_user import SHARED_USER_WARNING, AppsUser, find_apps_user
 from paas.artifacts import ArtifactFiles
 from paas.builders.archive import ArchiveBuilder
 from paas.builders.unpack import UnpackLimits
 from paas.config import BadConfig, Config, split_address
+from paas.core.checks import Check
 from paas.core.errors import PaasError
 from paas.core.model import ProcessType
 from paas.core.ports import Driver
@@ -52,7 +52,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LOW_DISK_BYTES = 100 * 1024**2
 CLOSING_SECS = 5.0  # how long open requests may finish when the agent ends
 
 
@@ -83,10 +82,8 @@ class Parts:
 
     def problems(self) -> list[str]:
         """Say what an owner should mend, one sentence each."""
-        free = shutil.disk_usage(self.state.root).free
-        if free < LOW_DISK_BYTES:
-            return [f"only {free // 1024**2} MiB are free in {self.state.root}"]
-        return []
+        disk = doctor.check_disk(self.state.root)
+        return [] if disk.ok else [disk.detail]
 
 
 def main(config: Config) -> int:
@@ -260,10 +257,19 @@ def _api_parts(config: Config, user: AppsUser, parts: Parts, proxy_port: int) ->
             warnings=(SHARED_USER_WARNING,) if user.ids is None else (),
         ),
         clock=world.clock,
+        examine=functools.partial(_examine, user, parts),
         problems=parts.problems,
         allowed_hosts=frozenset(config.api.allowed_hosts),
         blocked_uid=None if user.ids is None else user.ids[0],
     )
+
+
+async def _examine(user: AppsUser, parts: Parts) -> list[Check]:
+    return [
+        doctor.check_disk(parts.state.root),
+        doctor.check_limits(parts.driver.limits_in_force()),
+        doctor.check_user(user),
+    ]
 
 
 def _janitor(config: Config, parts: Parts) -> Janitor:

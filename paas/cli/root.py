@@ -20,6 +20,7 @@ VERBS: Mapping[str, str] = {
     "top": "paas.cli.top",
     "logs": "paas.cli.streams",
     "events": "paas.cli.streams",
+    "doctor": "paas.cli.doctor",
     "registry": "paas.cli.registries",
     "scale": "paas.cli.steering",
     "wake": "paas.cli.steering",

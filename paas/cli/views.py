@@ -31,6 +31,18 @@ class WakePhases(Record, frozen=True, kw_only=True):
     first_byte: Phase
 
 
+class Check(Record, frozen=True, kw_only=True):
+    name: str
+    ok: bool
+    detail: str
+    fix: str | None = None
+
+
+class Diagnosis(Record, frozen=True, kw_only=True):
+    ok: bool
+    checks: list[Check]
+
+
 class Wakes(Record, frozen=True, kw_only=True):
     count: int
     last_ms: float

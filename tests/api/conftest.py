@@ -14,6 +14,7 @@ import pytest
 from paas.api.kit.parts import AboutAgent, ApiParts, PublicUrls
 from paas.api.server import ApiServer
 from paas.artifacts import ArtifactFiles
+from paas.core.checks import Check
 from paas.core.ids import DeploymentId
 from paas.engine.commands import Commands
 from paas.engine.metering import Metering
@@ -104,6 +105,10 @@ async def serve(
     clock, logs = Clock(), TaskLogs(folder / "logs")
     poked: list[DeploymentId] = []
     problems: list[str] = []
+
+    async def examine() -> list[Check]:
+        return [Check(name="engine", ok=not problems, detail=problem, fix="mend it") for problem in problems]
+
     files = ArtifactFiles(folder / "artifacts", UPLOAD_LIMIT)
     router = Router(clock, poked.append)
     async with Database.open(folder / "state.db") as database:
@@ -125,6 +130,7 @@ async def serve(
                 shares_agent_user=False,
             ),
             clock=clock,
+            examine=examine,
             problems=lambda: problems,
             heartbeat_secs=0.05,
         )

@@ -1,11 +1,12 @@
 """What handlers are given: commands, reads, and what only the running agent knows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import web
 
+from paas.core.checks import Check
 from paas.core.ports import Clock, CountsView, LiveView, UsageView
 from paas.engine.commands import Commands
 from paas.store.database import Reader
@@ -58,6 +59,7 @@ class ApiParts:
     urls: PublicUrls
     about: AboutAgent
     clock: Clock
+    examine: Callable[[], Awaitable[Sequence[Check]]]
     problems: Callable[[], Sequence[str]] = tuple  # sentences; none: healthy
     allowed_hosts: frozenset[str] = field(default_factory=frozenset)  # beside localhost and where it listens
     blocked_uid: int | None = None  # the user id of hosted apps, if it is not the agent's own

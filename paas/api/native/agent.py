@@ -1,4 +1,4 @@
-"""/health and /api/v1/version"""
+"""/health, /api/v1/doctor and /api/v1/version"""
 
 from http import HTTPStatus
 
@@ -16,6 +16,11 @@ async def health(call: Call[NoParams, None]) -> Reply:
     return Reply(body=answers.Health(status="ok", problems=[]))
 
 
+async def doctor(call: Call[NoParams, None]) -> Reply:
+    """Look at what the agent needs of its machine; what is wrong comes with the command that mends it."""
+    return Reply(body=shapes.diagnosis(await call.parts.examine()))
+
+
 async def version(call: Call[NoParams, None]) -> Reply:
     """Say which agent this is, and how well apps are kept apart."""
     return Reply(body=shapes.version(call.parts.about, call.parts.urls))
@@ -29,5 +34,6 @@ ROUTES: tuple[Route, ...] = (
         params=NoParams,
         answers={HTTPStatus.OK: answers.Health, HTTPStatus.SERVICE_UNAVAILABLE: answers.Health},
     ),
+    route("GET", "/api/v1/doctor", doctor, params=NoParams, answers={HTTPStatus.OK: answers.Diagnosis}),
     route("GET", "/api/v1/version", version, params=NoParams, answers={HTTPStatus.OK: answers.Version}),
 )

@@ -164,6 +164,20 @@ class Events(msgspec.Struct, kw_only=True):
     last_seq: int
 
 
+class Check(msgspec.Struct, kw_only=True):
+    """One thing that was looked at; `fix` is the command that mends or adds it."""
+
+    name: str
+    ok: bool
+    detail: str
+    fix: str | None
+
+
+class Diagnosis(msgspec.Struct, kw_only=True):
+    ok: bool
+    checks: list[Check]
+
+
 class Health(msgspec.Struct, kw_only=True):
     status: Literal["ok", "degraded"]
     problems: list[str]

@@ -1,11 +1,13 @@
 """Core records to the native API's answers. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from paas.api.kit.parts import AboutAgent, PublicUrls
 from paas.api.kit.times import rfc3339
 from paas.api.native import answers
 from paas.core import hosts, model
+from paas.core.checks import Check
 from paas.core.states import LIVE_DEPLOYMENT, SERVING_DEPLOYMENT, UNSETTLED_DEPLOYMENT, DeploymentState
 from paas.task_logs import LogLine
 
@@ -162,6 +164,16 @@ def event(record: model.Event) -> answers.Event:
         task_id=record.task_id,
         reason=record.reason,
         facts=dict(record.facts),
+    )
+
+
+def diagnosis(checks: Sequence[Check]) -> answers.Diagnosis:
+    return answers.Diagnosis(
+        ok=all(check.ok for check in checks),
+        checks=[
+            answers.Check(name=check.name, ok=check.ok, detail=check.detail, fix=check.fix)
+            for check in checks
+        ],
     )
 
 
