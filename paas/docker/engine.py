@@ -18,6 +18,7 @@ from paas.core.errors import PaasError, Unavailable
 
 SOCKET = Path("/var/run/docker.sock")
 ANSWER_SECS = 10.0
+PULSE_SECS = 2.0
 LONGEST_EVENT_BYTES = 1024 * 1024  # it carries all labels of its container
 _NO_CONNECTION = 900  # what aiodocker makes of a connection that fails
 _BASE_URL = "http://docker"  # only the path of it goes over the socket
@@ -43,18 +44,23 @@ class DockerEngine:
         self._answer_secs = answer_secs
         self._docker: aiodocker.Docker | None = None
         self._connector: aiohttp.UnixConnector | None = None
+        self._group = asyncio.TaskGroup()
 
     async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._docker is not None:
-            await self._docker.close()
-        if self._connector is not None:
-            await self._connector.close()
-        self._docker = self._connector = None
+        try:
+            await self._group.__aexit__(kind, error, trace)
+        finally:
+            if self._docker is not None:
+                await self._docker.close()
+            if self._connector is not None:
+                await self._connector.close()
+            self._docker = self._connector = None
 
     @contextlib.asynccontextmanager
     async def asked(self, purpose: str, *, more_secs: float = 0.0) -> AsyncIterator[aiodocker.Docker]:
@@ -63,13 +69,21 @@ class DockerEngine:
         `more_secs` is what the thing asked for may take by itself.
         Raises Refused with the engine's own sentence, and Unavailable when it does not answer.
         """
-        secs = self._answer_secs + more_secs
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
-            async with asyncio.timeout(secs), self.followed(purpose) as docker:
-                yield docker
+            async with asyncio.timeout(self._answer_secs + more_secs) as limit:
+                pulse = self._group.create_task(self._feel_pulse(limit)) if more_secs else None
+                try:
+                    async with self.followed(purpose) as docker:
+                        yield docker
+                finally:
+                    if pulse is not None:
+                        pulse.cancel()
         except TimeoutError as error:
+            secs = loop.time() - began
             raise Unavailable(
-                f"cannot {purpose}: the Docker engine at {self.socket} did not answer within {secs:g} s",
+                f"cannot {purpose}: the Docker engine at {self.socket} did not answer within {secs:.0f} s",
                 hint="is it overloaded? `docker ps` shows whether it answers at all",
             ) from error
 
@@ -119,6 +133,20 @@ class DockerEngine:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise self._away(purpose, error) from error
         raise self._away(purpose, ConnectionResetError("it ended the connection"))
+
+    async def _feel_pulse(self, limit: asyncio.Timeout) -> None:
+        """End a long call when the engine answers nothing else either: it hangs, and is not just slow."""
+        while True:
+            await asyncio.sleep(PULSE_SECS)
+            try:
+                async with (
+                    asyncio.timeout(self._answer_secs),
+                    self._client().session.get(f"{_BASE_URL}/_ping"),
+                ):
+                    pass
+            except (TimeoutError, aiohttp.ClientError):
+                limit.reschedule(0)
+                return
 
     def _client(self) -> aiodocker.Docker:
         if self._docker is None:

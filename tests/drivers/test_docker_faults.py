@@ -4,9 +4,10 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -19,6 +20,7 @@ from tests.requirements import require_root
 from tests.waiting import until
 
 GRACE = timedelta(seconds=5)
+Answer = TypeVar("Answer")
 
 
 @pytest.fixture
@@ -41,6 +43,15 @@ def pid_of(folder: Path) -> int:
     return int((folder / "pid").read_text())
 
 
+async def until_available(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await ask()
+            except Unavailable:
+                await asyncio.sleep(0.05)
+
+
 async def test_an_absent_engine_is_said_and_waited_for(open_root: Path, folder: Path) -> None:
     rig = DockerRig(folder / "docker.sock", open_root)
     async with rig.driver() as driver:
@@ -54,13 +65,7 @@ async def test_an_absent_engine_is_said_and_waited_for(open_root: Path, folder: 
 
         start_engine(folder)
 
-        async with asyncio.timeout(20):
-            while True:
-                try:
-                    assert await driver.survey() == {}
-                    break
-                except Unavailable:
-                    await asyncio.sleep(0.05)
+        assert await until_available(driver.survey) == {}
 
 
 async def test_a_restart_of_the_engine_heals(own_rig: DockerRig, folder: Path) -> None:
@@ -86,17 +91,21 @@ async def test_a_restart_of_the_engine_heals(own_rig: DockerRig, folder: Path) -
 
 async def test_a_hung_engine_makes_nobody_wait_for_long(own_rig: DockerRig, folder: Path) -> None:
     async with own_rig.driver() as driver:
-        spec = own_rig.waiting()
+        spec, sleeper = own_rig.waiting(), own_rig.waiting()
         started = await driver.start(spec)
+        await driver.prepare(sleeper)
 
         os.kill(pid_of(folder), signal.SIGSTOP)
         try:
-            async with asyncio.timeout(4):
+            async with asyncio.timeout(8):
                 with pytest.raises(Unavailable, match="did not answer within 1 s"):
                     await driver.survey()
+                with pytest.raises(Unavailable, match="did not answer within 3 s"):
+                    await driver.start(sleeper)
                 assert await driver.look([spec.task_id]) == {spec.task_id: started}
         finally:
             os.kill(pid_of(folder), signal.SIGCONT)
 
+        assert (await until_available(lambda: driver.start(sleeper))).status == "up"
         assert await driver.stop(spec.task_id, grace=GRACE) == 143
         await until(lambda: not own_rig.alive(spec.task_id))
