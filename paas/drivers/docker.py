@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 
 from paas.core.errors import StartFailed, Unavailable
 from paas.core.ids import TaskId
-from paas.core.model import Address, Instance, TaskSpec
+from paas.core.model import Address, Instance, TaskSpec, Usage
 from paas.docker.engine import DockerEngine, Refused
 from paas.docker.images import Images, is_local_only
 from paas.drivers.docker_calls import Containers
@@ -20,6 +20,7 @@ from paas.drivers.docker_containers import SPEC_LABEL, describe, name_of, read
 from paas.drivers.docker_freezing import ContainerFreezer
 from paas.drivers.docker_network import Network
 from paas.drivers.docker_output import output
+from paas.drivers.docker_usage import ContainerUsage
 from paas.drivers.docker_volumes import VolumeRoots
 from paas.drivers.docker_watch import Watch
 
@@ -40,6 +41,7 @@ class DockerDriver:
         self._volumes = volumes
         self._containers = Containers(engine, agent_id)
         self._freezer = ContainerFreezer(self._containers)
+        self._usage = ContainerUsage()
         self._watch = Watch(engine, agent_id, self._on_event, self._catch_up)
         self._seen: dict[TaskId, Instance] = {}  # started ones, until they are forgotten
         self._prepared: dict[TaskId, str] = {}  # made by us, not started, with what they were made for
@@ -120,6 +122,7 @@ class DockerDriver:
             with _told_as(Unavailable):
                 instance = await self._inspect(task_id)
                 if instance is not None and instance.lives:
+                    await self._usage.measure([task_id])  # once it has ended its control group is gone
                     if instance.status == "frozen":
                         await self._freezer.thaw(task_id)
                     await self._containers.stop(task_id, grace)
@@ -143,6 +146,12 @@ class DockerDriver:
                 else:
                     instance = await self._inspect(task_id)
         return instance if instance is not None and instance.lives else None
+
+    async def measure(self, task_ids: Iterable[TaskId]) -> Mapping[TaskId, Usage]:
+        """Implement `core.ports.Meter`, without the engine; of a remote engine's tasks nothing is known."""
+        wanted = list(task_ids)
+        await self._usage.measure(wanted)
+        return self._usage.of(wanted)
 
     async def survey(self) -> Mapping[TaskId, Instance]:
         """See every container of this agent's that was started. Raises Unavailable."""
@@ -176,6 +185,7 @@ class DockerDriver:
                     await self._freezer.thaw(task_id)  # in version 1 it could not be killed
                 await self._containers.remove(task_id)
             self._freezer.forget(task_id)
+            self._usage.forget(task_id)
             self._prepared.pop(task_id, None)
             self._seen.pop(task_id, None)
 
@@ -217,6 +227,7 @@ class DockerDriver:
         One whose container was removed ended with `last_words`. For whoever is alone with the task.
         """
         found = await self._containers.inspect(task_id)
+        self._usage.follow(task_id, found)
         if found is None:
             self._prepared.pop(task_id, None)
             instance = self._seen.get(task_id)

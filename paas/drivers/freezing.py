@@ -7,10 +7,10 @@ SIGKILL ends a frozen process, in version 1 only once it is thawed; every other 
 
 import os
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 from paas.core.errors import Unavailable
+from paas.drivers.cgroup_trees import groups_of
 from paas.drivers.cgroups import GONE
 
 VERSION_2, VERSION_1 = "cgroup.freeze", "freezer.state"
@@ -64,28 +64,7 @@ def _write(file: Path, word: int) -> None:
 
 
 def _freezers_of(pid: int) -> Iterator[Path]:
-    try:
-        lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
-    except OSError:  # it has ended
-        return
-    groups = {controllers: group for _, controllers, group in (line.split(":", 2) for line in lines)}
-    trees = _trees()
-    for controllers, name in (("", VERSION_2), ("freezer", VERSION_1)):
-        group = groups.get(controllers, "/").lstrip("/")
-        if group and controllers in trees:
-            yield trees[controllers] / group / name
-
-
-@cache
-def _trees() -> dict[str, Path]:
-    """Find where version 2 ("") and the freezer of version 1 are mounted."""
-    found: dict[str, Path] = {}
-    with Path("/proc/self/mountinfo").open() as mounts:
-        for line in mounts:
-            place, _, what = line.partition(" - ")
-            kind, _, options = what.split(maxsplit=2)
-            if kind == "cgroup2":
-                found.setdefault("", Path(place.split()[4]))
-            elif kind == "cgroup" and "freezer" in options.strip().split(","):
-                found.setdefault("freezer", Path(place.split()[4]))
-    return found
+    groups = groups_of(pid)
+    for controller, name in (("", VERSION_2), ("freezer", VERSION_1)):
+        if controller in groups:
+            yield groups[controller] / name

@@ -212,7 +212,7 @@ class ProcessDriver:
         running = [self._running[task_id] for task_id in wanted if task_id in self._running]
         if running:
             await self._ender.measure(running)
-        return {task_id: seen for task_id in wanted if (seen := self._usage.last(task_id)) is not None}
+        return self._usage.of(wanted)
 
     async def forget(self, task_id: TaskId) -> None:
         """Delete the run's folder; whatever still runs of it is killed."""

@@ -4,14 +4,14 @@ Memory is the working set, as Kubernetes reckons it: without file pages that wer
 the kernel drops those at once. The peak is the kernel's own without the file pages of now.
 """
 
-import contextlib
-import functools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from paas.core.ids import TaskId
 from paas.core.model import Usage
+from paas.drivers.cgroup_trees import groups_of
 
 TICKS = os.sysconf("SC_CLK_TCK")
 KIB = 1024
@@ -39,12 +39,12 @@ def of_processes(pids: Iterable[int]) -> Usage | None:
     return _usage(sum(times.values()), _memory_of(times)) if times else None
 
 
-def of_container(pid: int) -> Usage | None:
-    """Measure the control groups in which a process is, of either version; None if it has none of its own.
+def of_container(pid: int, name: str) -> Usage | None:
+    """Measure the control groups, of either version, in which a container's first process is.
 
-    For containers, whose first process is enough to find them; the engine need not answer.
+    None if it has ended: its groups have the container's id in their names, else it is another process.
     """
-    folders = {controller: path for controller, path in _groups_of(pid).items() if path is not None}
+    folders = {controller: folder for controller, folder in groups_of(pid).items() if name in str(folder)}
     unified = folders.get("")
     cpu_secs, memory = None, None
     if "cpuacct" in folders:
@@ -58,10 +58,28 @@ def of_container(pid: int) -> Usage | None:
     return None if cpu_secs is None or memory is None else _usage(cpu_secs, memory)
 
 
-def later(before: Usage | None, now: Usage | None) -> Usage | None:
+class LastUsage:
+    """Keeps the last look at each task, also of one that has ended, until it is forgotten."""
+
+    def __init__(self) -> None:
+        self._last: dict[TaskId, Usage] = {}
+
+    def note(self, task_id: TaskId, seen: Usage | None) -> None:
+        """Take in a look at a task, in any order with others; None tells nothing."""
+        before = self._last.get(task_id)
+        if seen is not None:
+            self._last[task_id] = seen if before is None else _joined(before, seen)
+
+    def of(self, task_ids: Iterable[TaskId]) -> dict[TaskId, Usage]:
+        """Give what is known of some tasks."""
+        return {task_id: self._last[task_id] for task_id in task_ids if task_id in self._last}
+
+    def forget(self, task_id: TaskId) -> None:
+        self._last.pop(task_id, None)
+
+
+def _joined(before: Usage, now: Usage) -> Usage:
     """Join two looks at one task: what was used up, and what was most, only grows."""
-    if before is None or now is None:
-        return now or before
     return Usage(
         cpu_secs=max(before.cpu_secs, now.cpu_secs),
         memory_bytes=now.memory_bytes,
@@ -137,34 +155,6 @@ def _memory_of(pids: Iterable[int]) -> _Memory:
         now += share
         peak += share + max(0, status.get("VmHWM:", 0) - resident)
     return _Memory(now * KIB, peak * KIB)
-
-
-def _groups_of(pid: int) -> Mapping[str, Path | None]:
-    """Find the folder of a process by controller, "" for version 2; roots of trees are left out."""
-    found: dict[str, Path | None] = {}
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
-            _, controllers, name = line.split(":", 2)
-            for controller in controllers.split(","):
-                base = _mounts().get(controller)
-                if base is not None and name.strip("/"):
-                    found[controller] = base / name.lstrip("/")
-    return found
-
-
-@functools.cache
-def _mounts() -> Mapping[str, Path]:
-    """Map each controller of version 1, and "" for version 2, to where its tree is mounted."""
-    found: dict[str, Path] = {}
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        before, _, after = line.partition(" - ")
-        kind, _, options = after.split(" ", 2)
-        place = Path(before.split()[4])
-        if kind == "cgroup2":
-            found[""] = place
-        elif kind == "cgroup":
-            found |= dict.fromkeys(options.split(","), place)
-    return found
 
 
 def _number(file: Path) -> int | None:

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from paas.drivers import usage
+from paas.drivers.docker import DockerDriver
 from paas.drivers.process import ProcessDriver
 from tests import programs
+from tests.contract.docker_rig import DockerRig
 from tests.contract.rigs import NativeRig
 from tests.requirements import leave_out, require_root
 from tests.waiting import until
@@ -58,7 +60,7 @@ async def test_a_task_that_never_started_is_not_measured(driver: ProcessDriver, 
 
 
 @pytest.fixture
-def grouped() -> Iterator[int]:
+def grouped() -> Iterator[tuple[int, str]]:
     """Run a busy process in control groups of its own, in every tree that counts, as an engine would."""
     require_root()
     trees = [Path("/sys/fs/cgroup", name) for name in ("memory", "cpuacct")]
@@ -66,7 +68,8 @@ def grouped() -> Iterator[int]:
         trees = [Path("/sys/fs/cgroup")]
         if "memory" not in (trees[0] / "cgroup.subtree_control").read_text():
             leave_out("needs control groups that count memory")
-    groups = [tree / f"paas-test-{os.getpid()}" for tree in trees]
+    name = f"paas-test-{os.getpid()}"
+    groups = [tree / name for tree in trees]
     for group in groups:
         group.mkdir()
     enter = " && ".join(f"echo $$ > {group}/cgroup.procs" for group in groups)
@@ -77,7 +80,7 @@ def grouped() -> Iterator[int]:
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"burnt and held\n"
-        yield process.pid
+        yield process.pid, name
         process.send_signal(signal.SIGKILL)
         process.wait()
     for group in groups:
@@ -85,16 +88,39 @@ def grouped() -> Iterator[int]:
             group.rmdir()
 
 
-async def test_a_container_is_measured_by_its_control_groups(grouped: int) -> None:
-    seen = usage.of_container(grouped)
+async def test_a_container_is_measured_by_its_control_groups(grouped: tuple[int, str]) -> None:
+    seen = usage.of_container(*grouped)
 
     assert seen is not None
     assert BURNT_SECS <= seen.cpu_secs < 5
     assert HELD * MIB <= seen.memory_bytes <= seen.memory_peak_bytes < 3 * HELD * MIB
 
 
-def test_a_process_without_groups_of_its_own_is_no_container() -> None:
-    assert usage.of_container(2**22 + 1) is None
+def test_a_process_of_another_name_is_not_the_container(grouped: tuple[int, str]) -> None:
+    pid, name = grouped
+
+    assert usage.of_container(pid, name + "0") is None
+    assert usage.of_container(2**22 + 1, name) is None
+
+
+async def test_a_real_container_is_measured_while_it_runs_and_after(
+    docker: DockerDriver, docker_rig: DockerRig
+) -> None:
+    # A variable of the shell's holds eight mebibytes; doubling it takes processor time.
+    script = "x=0123456789abcdef; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19; do x=$x$x; done"
+    spec = docker_rig.spec(f"{script}; echo ready; while :; do sleep 1000 & wait $!; done")
+    await docker.start(spec)
+    await docker_rig.until_up(spec)
+
+    seen = (await docker.measure([spec.task_id]))[spec.task_id]
+    await docker.stop(spec.task_id, grace=timedelta(0))
+    after = (await docker.measure([spec.task_id]))[spec.task_id]
+
+    assert seen.cpu_secs > 0
+    assert 8 * MIB <= seen.memory_bytes <= seen.memory_peak_bytes <= spec.memory_bytes
+    assert after.memory_peak_bytes >= seen.memory_peak_bytes
+    await docker.forget(spec.task_id)
+    assert await docker.measure([spec.task_id]) == {}
 
 
 def test_a_group_of_version_2_tells_working_set_peak_and_kills(tmp_path: Path) -> None:
