@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -36,11 +37,12 @@ from paas.engine.metering import Metering
 from paas.engine.ports import is_free
 from paas.engine.reconciler import Pokes, Reconciler
 from paas.engine.world import EngineSettings, World
+from paas.lazily import Lazily, LazyBuilder, LazyDriver
 from paas.proxy.limits import ProxyLimits
 from paas.proxy.listener import Proxy
 from paas.router import Router
 from paas.state_directory import StateDirectory, held
-from paas.store import registries
+from paas.store import deployments, registries
 from paas.store.database import Database
 from paas.store.feed import Feed
 from paas.task_logs import TaskLogs
@@ -49,6 +51,7 @@ from paas.vault import Vault
 if TYPE_CHECKING:
     from paas.api.kit.parts import ApiParts
     from paas.api.server import ApiServer
+    from paas.containers import Containers
 
 logger = logging.getLogger(__name__)
 
@@ -135,22 +138,37 @@ async def _wired(
     logs = TaskLogs(state.logs, kept_bytes=config.tasks.log_bytes)
     await files.sweep_temporary()
     await builder.sweep_temporary()
-    async with ProcessDriver(
-        run_root=state.runs,
-        programs_root=state.programs,
-        log_path=logs.path,
-        homes_root=state.homes,
-        user=user.ids,
-    ) as driver:
-        drivers: dict[ProcessType, Driver] = {"tish": driver}
+
+    def load_containers() -> AbstractAsyncContextManager["Containers"]:
+        """Load what speaks to the engine: it takes as long as all the rest of the agent. Blocks."""
+        module = importlib.import_module("paas.containers")
+        opened: AbstractAsyncContextManager[Containers] = module.opened(
+            config.containers, state, database, vault, clock
+        )
+        return opened
+
+    async with (
+        ProcessDriver(
+            run_root=state.runs,
+            programs_root=state.programs,
+            log_path=logs.path,
+            homes_root=state.homes,
+            user=user.ids,
+        ) as driver,
+        Lazily(load_containers) as containers,
+    ):
+        if await deployments.some_of_type(database.reader, "docker"):
+            await containers.get()
+        docker = LazyDriver(containers, lambda parts: parts.driver)
+        drivers: dict[ProcessType, Driver] = {"tish": driver, "docker": docker}
         metering = Metering(database, drivers.values(), router.counting, clock)
         await metering.load()
         world = World(
             database=database,
             router=router,
             drivers=drivers,
-            builders={"tish": builder},
-            freezers={"tish": driver},
+            builders={"tish": builder, "docker": LazyBuilder(containers, lambda parts: parts.builder)},
+            freezers={"tish": driver, "docker": docker},
             clock=clock,
             settings=EngineSettings(
                 domain=config.proxy.domain,

@@ -53,6 +53,23 @@ class TasksConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ContainersConfig:
+    engine: str = ""  # the engine's socket; empty: DOCKER_HOST, else /var/run/docker.sock
+    volume_roots: tuple[str, ...] = ()  # below which folders of this machine may be mounted
+
+    def socket(self) -> Path:
+        """Say where the engine listens. Raises BadConfig for a place that is no socket of this machine."""
+        place = self.engine or os.environ.get("DOCKER_HOST", "")
+        path = place.removeprefix("unix://") or "/var/run/docker.sock"
+        if not path.startswith("/"):
+            raise BadConfig(
+                f"cannot use the container engine at {place!r}: it must be a socket of this machine",
+                hint="set containers.engine to a path such as /var/run/docker.sock",
+            )
+        return Path(path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionConfig:
     deployments_per_app: int = 20  # besides those that are current
     tasks_per_deployment: int = 20  # ended ones, with their output
@@ -66,6 +83,7 @@ class Config:
     api: ApiConfig = field(default_factory=ApiConfig)
     proxy: ProxyConfig = field(default_factory=ProxyConfig)
     tasks: TasksConfig = field(default_factory=TasksConfig)
+    containers: ContainersConfig = field(default_factory=ContainersConfig)
     retention: RetentionConfig = field(default_factory=RetentionConfig)
 
     def state_directory(self) -> Path:
@@ -128,6 +146,7 @@ _TABLES: dict[str, type] = {
     "api": ApiConfig,
     "proxy": ProxyConfig,
     "tasks": TasksConfig,
+    "containers": ContainersConfig,
     "retention": RetentionConfig,
 }
 

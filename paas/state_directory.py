@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,22 @@ class StateDirectory:
     @property
     def homes(self) -> Path:
         return self.root / "homes"
+
+    @property
+    def volumes(self) -> Path:
+        return self.root / "volumes"
+
+    def agent_id(self) -> str:
+        """Give the name by which this agent knows its own containers; made once, with the directory."""
+        path = self.root / "agent-id"
+        try:
+            return path.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            pass
+        temporary = self.root / "agent-id.new"
+        temporary.write_text(f"{uuid.uuid4()}\n", encoding="ascii")
+        temporary.rename(path)
+        return path.read_text(encoding="ascii").strip()
 
     def check_reachable(self, uid: int, gid: int) -> None:
         """Raise StateUnusable if that user cannot get to the programs below this directory."""

@@ -45,7 +45,31 @@ class Seconds(click.ParamType[float]):
         return float(match[1]) * SECONDS[match[2]]
 
 
+class Mount(click.ParamType[dict[str, object]]):
+    """A volume: NAME:/path/inside or /host/path:/path/inside, with :ro or :shared behind it."""
+
+    name = "HOST:PATH[:ro|:shared]"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, object]:
+        host_path, _, rest = str(value).partition(":")
+        container_path, _, how = rest.partition(":")
+        if not host_path or not container_path or how not in {"", "ro", "shared"}:
+            self.fail(f"{value} is not a volume such as data:/var/lib/data or site:/www:ro", param, ctx)
+        return {
+            "host_path": host_path,
+            "container_path": container_path,
+            "read_only": how == "ro",
+            "exclusive": not how,
+        }
+
+
 class DeployOptions(TypedDict):
+    image: str | None
+    pull: bool
+    volume: tuple[dict[str, object], ...]
+    port: int | None
     app_name: str | None
     namespace: str
     environment: str | None
@@ -64,7 +88,13 @@ class DeployOptions(TypedDict):
 
 
 @click.command("deploy")
-@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.argument("path", required=False, type=click.Path(exists=True, path_type=Path))
+@click.option("--image", metavar="REF", help="Run this container image; then there is no PATH.")
+@click.option("--pull", is_flag=True, help="Ask the registry for the image even if it is here.")
+@click.option(
+    "--volume", type=Mount(), multiple=True, metavar="V", help="NAME:/path[:ro|:shared], of a container."
+)
+@click.option("--port", type=int, metavar="N", help="Where the app listens; also told to it as PORT.")
 @click.option("--name", "app_name", help="The app.  [default: after the file or folder]")
 @click.option("--namespace", default=DEFAULT_NAMESPACE, show_default=True, help="The app's namespace.")
 @click.option("--environment", help="production, development or any other.  [default: development]")
@@ -81,19 +111,35 @@ class DeployOptions(TypedDict):
 @click.option("--memory", metavar="SIZE", help="Limit of a task, such as 128Mi.")
 @click.option("--cpu", metavar="SHARE", help="Limit of a task, such as 100m for a tenth of a core.")
 @verb
-def deploy_command(session: Session, path: Path, **options: Unpack[DeployOptions]) -> None:
+def deploy_command(session: Session, path: Path | None, **options: Unpack[DeployOptions]) -> None:
     """Deploy PATH: an executable file, an archive, or a folder with a Procfile or one executable.
+
+    With --image instead of PATH, a container of that image.
 
     Creates the app when it is new. Follows until it is ready or has failed; Ctrl-C detaches and
     leaves it to the agent. The last line is the URL.
     """
-    name = AppName(options["namespace"], options["app_name"] or packing.app_name(path))
-    with packing.packed(path) as package:
+    image = options["image"]
+    if (path is None) == (image is None):
+        raise click.UsageError("give PATH or --image, one of them")
+    name = AppName(options["namespace"], options["app_name"] or _default_name(path, image))
+    if path is None:
         app = _existing_or_new(session, name)
-        artifact_id = _upload(session, package)
-    body = {"artifact_id": artifact_id} | _wishes(options)
+        body = {"image": image} | _wishes(options)
+    else:
+        with packing.packed(path) as package:
+            app = _existing_or_new(session, name)
+            body = {"artifact_id": _upload(session, package)} | _wishes(options)
     raw = session.client.call("POST", f"/api/v1/apps/{app.id}/deployments", body=body)
     rollout.follow(session, str(name), decode(raw, Deployment))
+
+
+def _default_name(path: Path | None, image: str | None) -> str:
+    """Name the app after the file or folder, or after the image without registry, tag and digest."""
+    if path is not None:
+        return packing.app_name(path)
+    words = (image or "").partition("@")[0].rpartition("/")[2].partition(":")[0]
+    return packing.app_name(Path(words))
 
 
 def _wishes(options: DeployOptions) -> dict[str, object]:
@@ -104,6 +150,8 @@ def _wishes(options: DeployOptions) -> dict[str, object]:
         "env": dict(options["env"]) or None,
         "replicas": options["replicas"],
         "networking": _networking(options) or None,
+        "pull": "always" if options["pull"] else None,
+        "volumes": list(options["volume"]) or None,
         "idle_timeout_secs": options["idle_timeout"],
         "cold_start_enabled": False if options["no_sleep"] else None,
         "max_runtime_secs": options["max_runtime"],
@@ -117,6 +165,7 @@ def _wishes(options: DeployOptions) -> dict[str, object]:
 def _networking(options: DeployOptions) -> dict[str, object]:
     given = {
         "health_path": options["health_path"] or None,
+        "port": options["port"],
         "protocol": "tcp" if options["tcp"] or options["proxy_port"] is not None else None,
         "proxy_port": options["proxy_port"],
     }

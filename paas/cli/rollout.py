@@ -54,11 +54,18 @@ def _settled(session: Session, deployment: Deployment) -> Look:
     raise AssertionError("watch has no end")
 
 
+def _pulled(event: Event) -> str:
+    done, total = (int(str(event.facts.get(name, 0))) for name in ("done_bytes", "total_bytes"))
+    return f"{output.size(done)} of {output.size(total)} are here"
+
+
 def _print_step(event: Event, deployment: Deployment) -> None:
     task = (event.task_id or "")[:SHORT_ID]
     match event.kind:
         case "deployment.building":
-            output.step("Unpacking")
+            output.step("Fetching the image" if deployment.spec.image else "Unpacking")
+        case "deployment.pulling":
+            output.detail(_pulled(event))
         case "deployment.starting":
             output.step(f"Starting {watching.task_words(deployment.spec.replicas)}")
         case "task.starting":

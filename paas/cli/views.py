@@ -88,6 +88,7 @@ class Spec(Record, frozen=True, kw_only=True):
     idle_timeout_secs: float = 300
     start_timeout_secs: float = 60
     stop_grace_secs: float = 10
+    image: str | None = None
 
 
 class Deployment(Record, frozen=True, kw_only=True):

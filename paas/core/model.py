@@ -137,6 +137,11 @@ class Spec:
         own = self.idle.stop_after_secs
         return self.idle_timeout_secs if own is None else own
 
+    @property
+    def exclusive_paths(self) -> frozenset[str]:
+        """Name the volumes that one task at a time may write."""
+        return frozenset(volume.host_path for volume in self.volumes if not volume.is_shared)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
@@ -178,6 +183,16 @@ class Task:
     ready_at: float | None
     ended_at: float | None
     updated_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rival:
+    """Another deployment of the same app that has a volume in common which one task at a time may write."""
+
+    version: int
+    environment: str
+    state: DeploymentState
+    holds: bool  # a task of it is there that may write
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

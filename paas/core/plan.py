@@ -7,6 +7,7 @@ any number of times. What it returns is done by the executor, one action per tas
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from paas.core import volumes
 from paas.core.actions import (
     AbortStart,
     Action,
@@ -24,7 +25,7 @@ from paas.core.actions import (
 from paas.core.backoff import LOOP_AT, delay_after, failures_in_a_row
 from paas.core.idleness import Level, wanted
 from paas.core.ids import TaskId
-from paas.core.model import Demand, Deployment, Instance, Refusal, Task
+from paas.core.model import Demand, Deployment, Instance, Refusal, Rival, Task
 from paas.core.states import DeploymentState, TaskState
 
 KILLED_AFTER = "it ran for its max_runtime_secs"
@@ -46,6 +47,7 @@ class Snapshot:
     in_hand: frozenset[str]  # ids of tasks, and of the deployment, with an action under way
     opened_at: float  # when the agent started: counts as use of what it found frozen
     can_freeze: bool
+    rivals: tuple[Rival, ...] = ()  # for its volumes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +87,7 @@ def plan(s: Snapshot, now: float) -> Plan:
         case DeploymentState.QUEUED | DeploymentState.BUILDING:
             return _before_start(s)
         case DeploymentState.STARTING:
-            return _starting(s)
+            return _starting(s, now)
         case DeploymentState.ACTIVE | DeploymentState.SUPERSEDED:
             return _serving(s, now)
         case DeploymentState.STOPPED | DeploymentState.FAILED | DeploymentState.CANCELLED:
@@ -101,7 +103,7 @@ def _before_start(s: Snapshot) -> Plan:
     return draft.done()
 
 
-def _starting(s: Snapshot) -> Plan:
+def _starting(s: Snapshot, now: float) -> Plan:
     draft = _Draft()
     if s.newer_is_current:
         draft.actions.append(EndDeployment(DeploymentState.CANCELLED, "a newer version took over"))
@@ -113,9 +115,15 @@ def _starting(s: Snapshot) -> Plan:
     _follow_the_world(s, draft)
     _thaw(s, draft)
     target = s.deployment.spec.replicas
+    foreign = volumes.foreign_holder(s.deployment, s.rivals)
+    if foreign is not None:
+        draft.actions.append(EndDeployment(DeploymentState.FAILED, f"its volume is in use by {foreign}"))
+        return draft.done()
     ready = [task for task in _current(s) if task.id in s.published]
     if len(ready) >= target and s.deployment.id not in s.in_hand:
         draft.actions.append(Activate())
+    elif volumes.holder(s.rivals) is not None:
+        draft.look_at.append(now + volumes.AGAIN_SECS)
     else:
         _grow(s, draft, target)
     return draft.done()
@@ -126,14 +134,20 @@ def _serving(s: Snapshot, now: float) -> Plan:
     _follow_the_world(s, draft)
     level = _level(s, now, draft)
     target = _target(s, level)
-    if level is Level.AWAKE and target and _may_start(s, now, draft):
+    holder = volumes.holder(s.rivals)
+    if target and holder is not None:
+        draft.look_at.append(now + volumes.AGAIN_SECS)
+        draft.refusal = Refusal(reason=f"its volume is in use by {holder}", until=now + volumes.AGAIN_SECS)
+    elif level is Level.AWAKE and target and _may_start(s, now, draft):
         _grow(s, draft, target)
     _shrink(s, draft, target, now)
     if level is Level.AWAKE:
         _thaw(s, draft)
     elif level is Level.FROZEN:
         _freeze(s, draft)
-    if _never_wakes(s.deployment):
+    if volumes.is_lost(s.deployment):
+        draft.refusal = Refusal(reason="its volume belongs to the version that took over", until=None)
+    elif _never_wakes(s.deployment):
         draft.refusal = Refusal(reason="it is scaled to zero and cold start is disabled", until=None)
     elif not target and s.deployment.state is DeploymentState.ACTIVE and not _unstarted(s):
         # Made ahead, so that a wake is one start.
@@ -183,6 +197,8 @@ def _end_of(task: Task, instance: Instance | None) -> RecordEnd:
 
 def _level(s: Snapshot, now: float, draft: _Draft) -> Level:
     """Say how awake it should be now. With no task that could be frozen it is either awake or asleep."""
+    if volumes.is_lost(s.deployment) or volumes.is_wanted(s.deployment, s.rivals):
+        return Level.ASLEEP
     frozen = [task for task in s.live if _is_frozen(s, task)]
     found_at = s.opened_at if frozen else 0.0
     decided = wanted(s.deployment, s.demand, now, found_at=found_at, can_freeze=s.can_freeze)
@@ -216,6 +232,8 @@ def _may_start(s: Snapshot, now: float, draft: _Draft) -> bool:
     if not failures:
         return True
     last = ended[0]
+    if failures == 1 and last.ready_at is not None:
+        return True  # it had served: somebody may have killed it, and whoever asks now shall not know
     retry_at = (last.ended_at or 0.0) + delay_after(failures)
     if now >= retry_at:
         return True
@@ -230,7 +248,10 @@ def _grow(s: Snapshot, draft: _Draft, target: int) -> None:
     """Start pending tasks, and make more, up to the target."""
     current = [task for task in _current(s) if not task.stop_requested]
     pending = [task for task in current if task.state is TaskState.PENDING]
-    under_way = [task for task in current if task.state in (TaskState.STARTING, TaskState.RUNNING)]
+    if s.deployment.spec.exclusive_paths:
+        under_way = [task for task in s.live if task.state is not TaskState.PENDING]
+    else:
+        under_way = [task for task in current if task.state in (TaskState.STARTING, TaskState.RUNNING)]
     room = target - len(under_way)
     planned = {action.task.id for action in draft.actions if isinstance(action, StartTask)}
     for task in pending[: max(0, room)]:
@@ -245,7 +266,7 @@ def _shrink(s: Snapshot, draft: _Draft, target: int, now: float) -> None:
     """Stop what is not wanted: asked to end, outdated, run out, idle, too many."""
     standing = _standing(s)
     ready_now = [task for task in _current(s) if task.id in standing and not task.stop_requested]
-    replaced = len(ready_now) >= target
+    replaced = len(ready_now) >= target or bool(s.deployment.spec.exclusive_paths)
     spare = len(ready_now) - target
     asleep_by_wish = s.demand.last_used <= s.deployment.slept_at
     for task in _at_rest(s):
@@ -260,7 +281,7 @@ def _shrink(s: Snapshot, draft: _Draft, target: int, now: float) -> None:
                 reason, patient = KILLED_AFTER, False
             elif spare > 0 and task.id in standing:
                 spare -= 1
-                reason = "idle" if not target else "fewer replicas are wanted"
+                reason = _why_spare(s, target)
             elif kill_at is not None:
                 draft.look_at.append(kill_at)
         if reason is not None and task.state in (TaskState.PENDING, TaskState.RUNNING):
@@ -292,6 +313,12 @@ def _standing(s: Snapshot) -> frozenset[TaskId]:
     """Name the tasks that serve, or will as soon as they are thawed."""
     frozen = (task.id for task in s.live if task.state is TaskState.RUNNING and _is_frozen(s, task))
     return frozenset((*s.published, *frozen))
+
+
+def _why_spare(s: Snapshot, target: int) -> str:
+    if target:
+        return "fewer replicas are wanted"
+    return "a newer version needs its volume" if volumes.is_wanted(s.deployment, s.rivals) else "idle"
 
 
 def _kill_at(s: Snapshot, task: Task) -> float | None:

@@ -155,6 +155,8 @@ class Executor:
                 image=built.image,
                 exposed_port=built.exposed_port,
             )
+        if deployment.spec.exclusive_paths:
+            await self._poke_others(stored)
 
     async def _create(self, stored: Stored, count: int) -> None:
         """Make pending tasks, and what can be prepared of their start."""
@@ -201,12 +203,19 @@ class Executor:
             await transitions.move_deployment(
                 tx, stored.deployment, to, now=self._world.clock.now(), reason=reason
             )
+        if stored.deployment.spec.exclusive_paths:
+            await self._poke_others(stored)
         logger.warning(
             "Deployment %s: %s",
             to,
             reason,
             extra={"event": f"deployment.{to}", "app": stored.app.name, "deployment": stored.deployment.id},
         )
+
+    async def _poke_others(self, stored: Stored) -> None:
+        """Let the app's current deployments see that a volume is wanted of them, or no longer."""
+        for other in (await apps.current_deployments(self._world.database.reader, stored.app.id)).values():
+            self._world.poke(other)
 
 
 def _subject(action: Action, key: DeploymentId) -> str:

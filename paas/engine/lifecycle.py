@@ -12,7 +12,7 @@ import socket
 from datetime import timedelta
 
 from paas.core.actions import RecordEnd, StopTask
-from paas.core.errors import PaasError, StartFailed, Unavailable
+from paas.core.errors import PaasError, Stale, StartFailed, Unavailable
 from paas.core.ids import TaskId
 from paas.core.model import Address, Instance, Refusal, Task, TaskSpec
 from paas.core.resources import cpu_millis, memory_bytes
@@ -21,7 +21,7 @@ from paas.engine.log_pump import LogPumps
 from paas.engine.ports import PortPool
 from paas.engine.readiness import until_ready
 from paas.engine.world import World
-from paas.store import transitions
+from paas.store import transitions, volumes
 from paas.store.database import Tx
 from paas.store.snapshots import Stored
 
@@ -87,6 +87,8 @@ class Lifecycle:
         noting: asyncio.Task[Task] | None = None
         try:
             port = self._port_for(stored, task)
+            if stored.deployment.spec.exclusive_paths:
+                task = await self._claim_volumes(stored, task, port, started_at)
             spec = self._spec(stored, task.id, port=port)
             submitted_at = self._world.clock.monotonic()
             instance = await self._start_in_time(stored, spec)
@@ -100,6 +102,8 @@ class Lifecycle:
             settled.set()
             until = self._world.clock.now() + UNAVAILABLE_SECS
             self._world.router.refuse(stored.deployment.id, Refusal(reason=error.message, until=until))
+            raise
+        except Stale:
             raise
         except PaasError as error:
             settled.set()
@@ -129,6 +133,13 @@ class Lifecycle:
         took_ms = round((ready_at - started_at) * 1000, 1)
         extra = {"event": "task.ready", "app": stored.app.name, "task": task.id, "took_ms": took_ms}
         logger.info("Task is ready", extra=extra)
+
+    async def _claim_volumes(self, stored: Stored, task: Task, port: int, started_at: float) -> Task:
+        """Record the start before it: what is recorded holds the volumes. Raises Stale if another does."""
+        async with self._world.database.record() as tx:
+            if await volumes.is_held(tx, stored.deployment, task):
+                raise Stale(f"cannot start task {task.id}: another holds its volume")
+            return await _note_starting(tx, task, port, started_at)
 
     async def _start_in_time(self, stored: Stored, spec: TaskSpec) -> Instance:
         limit_secs = stored.deployment.spec.start_timeout_secs

@@ -16,6 +16,7 @@ EAGER_FOR_SECS = 0.01
 QUICK_SECS = 0.001  # uvloop turns a shorter sleep into a busy spin
 QUICK_FOR_SECS = 0.2
 PATIENT_SECS = 0.005
+CONNECT_SECS = 0.25  # where a container has just ended nobody answers at all, not even with a refusal
 HEALTH_EVERY_SECS = 0.02
 HEALTH_TIMEOUT_SECS = 5.0
 LONGEST_STATUS_LINE = 256
@@ -86,8 +87,9 @@ async def _connect(loop: asyncio.AbstractEventLoop, address: Address) -> socket.
             outcome = probe.connect_ex(target)  # on loopback the answer is there already
         if outcome == errno.EALREADY:
             try:
-                await loop.sock_connect(probe, target)
-            except OSError:
+                async with asyncio.timeout(CONNECT_SECS):
+                    await loop.sock_connect(probe, target)
+            except (OSError, TimeoutError):
                 return None
         elif outcome:
             return None

@@ -117,6 +117,7 @@ class Reconciler:
                 in_hand=in_hand | executor.in_hand(key),
                 opened_at=self._opened_at,
                 can_freeze=world.freezer(stored.deployment) is not None,
+                rivals=stored.rivals,
             ),
             now,
         )

@@ -205,7 +205,10 @@ class Exchange(Answering):
         self._shared.room.leave(self._held_bytes)
         self._waiter = None
         if isinstance(result, Refusal):
-            self._answer(pages.refused(result, self._shared.clock.now()))
+            if self._shared.router.resolve(self.head.name or "") is not self._entry:
+                self.begin()  # another version took its host over meanwhile
+            else:
+                self._answer(pages.refused(result, self._shared.clock.now()))
             return
         now = self._shared.clock.monotonic()
         self._woken_after = now - self.started_at

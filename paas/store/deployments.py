@@ -190,3 +190,23 @@ async def programs_in_use(reader: Reader) -> set[str]:
         f" WHERE d.state IN {LIVE} AND f.sha256 IS NOT NULL"
     )
     return {row["sha256"] for row in found}
+
+
+async def some_of_type(reader: Reader, process_type: str) -> bool:
+    """Say whether any deployment, ended ones too, has tasks of this kind."""
+    row = await reader.one(
+        "SELECT 1 FROM deployments WHERE json_extract(spec, '$.process_type') = ? LIMIT 1", (process_type,)
+    )
+    return row is not None
+
+
+async def note_pull(tx: Tx, deployment: Deployment, *, now: float, done: int, total: int) -> None:
+    """Add the event `deployment.pulling`: how many bytes of the image are here, of those known to come."""
+    await feed.append(
+        tx,
+        "deployment.pulling",
+        at=now,
+        app_id=deployment.app_id,
+        deployment_id=deployment.id,
+        facts={"done_bytes": done, "total_bytes": total},
+    )

@@ -63,6 +63,10 @@ def app(row: Row) -> App:
     )
 
 
+def spec(text: str) -> Spec:
+    return _spec.decode(text)
+
+
 def artifact(row: Row) -> Artifact:
     return Artifact(**{key: row[key] for key in row.keys()})  # noqa: SIM118 - a Row iterates its values
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from paas.core.hosts import serving_deployment
 from paas.core.ids import DeploymentId
-from paas.core.model import App, Artifact, Deployment, Task
+from paas.core.model import App, Artifact, Deployment, Rival, Task
 from paas.core.states import LIVE_TASK
-from paas.store import rows, tasks, tcp_ports
+from paas.store import rows, tasks, tcp_ports, volumes
 from paas.store.database import Reader
 
 
@@ -23,6 +23,7 @@ class Stored:
     tcp_port: int | None  # of the proxy's, if what is current in its environment is reached by one
     live: tuple[Task, ...]  # newest first
     ended: tuple[Task, ...]  # the last few, newest first
+    rivals: tuple[Rival, ...]  # for its volumes
 
 
 _TASK_NAMES = [name.strip() for name in rows.TASK_COLUMNS.split(",")]
@@ -86,4 +87,5 @@ async def read(reader: Reader, deployment_id: DeploymentId) -> Stored | None:
                 reverse=True,
             )
         ),
+        rivals=await volumes.rivals(reader, deployment) if deployment.spec.exclusive_paths else (),
     )

@@ -118,7 +118,7 @@ async def test_real_answers_are_as_described(api: Api) -> None:
         "update_app": {"description": "new"},
         "create_app": {"name": 3},
         "create_artifact": {},
-        "create_deployment": {"process_type": "docker"},
+        "create_deployment": {"networking": {"protocol": "grpc"}},
     }
     left_out = {
         "upload_artifact",

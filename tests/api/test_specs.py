@@ -10,17 +10,23 @@ DEFAULT_SPEC: Json = {
     "process_type": "tish",
     "artifact_id": None,
     "image": None,
+    "pull": "missing",
     "replicas": 1,
-    "resources": {"cpu": "100m", "memory": "128Mi"},
-    "networking": {"port": None, "protocol": "http", "health_path": None},
+    "resources": {"cpu": "100m", "memory": "128Mi", "pids": None},
+    "networking": {"port": None, "protocol": "http", "health_path": None, "proxy_port": None},
     "env": {},
     "cold_start_enabled": True,
     "idle_timeout_secs": 300,
+    "idle": {"freeze_after_secs": None, "stop_after_secs": None},
     "max_runtime_secs": None,
     "volumes": [],
     "start_timeout_secs": 60,
     "stop_grace_secs": 10,
 }
+
+
+def volume(host_path: str, container_path: str) -> Json:
+    return {"host_path": host_path, "container_path": container_path}
 
 
 async def test_every_field_is_taken_as_given(api: Api) -> None:
@@ -29,7 +35,8 @@ async def test_every_field_is_taken_as_given(api: Api) -> None:
         "artifact_id": artifact["id"],
         "process_type": "tish",
         "replicas": 3,
-        "resources": {"cpu": "0.5", "memory": "1Gi"},
+        "pull": "always",
+        "resources": {"cpu": "0.5", "memory": "1Gi", "pids": 100},
         "networking": {"port": 8080, "protocol": "http", "health_path": "/health"},
         "env": {"LOG_LEVEL": "info"},
         "cold_start_enabled": False,
@@ -42,7 +49,9 @@ async def test_every_field_is_taken_as_given(api: Api) -> None:
 
     deployment = await api.deployment(app["id"], **given)
 
-    assert deployment["spec"] == given | {"image": None}
+    assert deployment["spec"] == DEFAULT_SPEC | given | {
+        "networking": given["networking"] | {"proxy_port": None}
+    }
 
 
 async def test_default_spec_of_the_app_supplies_what_the_body_leaves_out(api: Api) -> None:
@@ -61,8 +70,8 @@ async def test_default_spec_of_the_app_supplies_what_the_body_leaves_out(api: Ap
 
     assert deployment["spec"] == DEFAULT_SPEC | {
         "replicas": 4,
-        "resources": {"cpu": "1", "memory": "256Mi"},
-        "networking": {"port": None, "protocol": "http", "health_path": "/up"},
+        "resources": {"cpu": "1", "memory": "256Mi", "pids": None},
+        "networking": DEFAULT_SPEC["networking"] | {"health_path": "/up"},
         "env": {"A": "1", "B": "x"},
     }
 
@@ -101,6 +110,15 @@ async def test_default_spec_of_the_app_supplies_what_the_body_leaves_out(api: Ap
         ({"cold_start_enabled": "yes"}, "cold_start_enabled", ""),
         ({"volumes": [{"host_path": "/a", "container_path": "/b"}]}, "volumes", ""),
         ({"volumes": [{"host_path": "/a"}]}, "volumes.0.container_path", ""),
+        ({"image": "x", "volumes": [volume("../a", "/b")]}, "volumes.0.host_path", "name"),
+        ({"image": "x", "volumes": [volume("a", "/")]}, "volumes.0.container_path", "other than /"),
+        ({"image": "x", "volumes": [volume("a", "/b/../c")]}, "volumes.0.container_path", ""),
+        ({"image": "x", "volumes": [volume("a", "/b"), volume("c", "/b/")]}, "volumes.1.container_path", ""),
+        ({"image": "x", "volumes": [volume("a", "/b")], "replicas": 2}, "replicas", "exclusive"),
+        ({"image": "x y"}, "image", "reference"),
+        ({"image": "-x"}, "image", "reference"),
+        ({"image": "x", "pull": "never"}, "pull", ""),
+        ({"image": "x", "resources": {"pids": 0}}, "resources.pids", "1 to"),
     ],
 )
 async def test_bad_deployment_is_refused_by_field(api: Api, body: Json, field: str, hint: str) -> None:
@@ -115,16 +133,44 @@ async def test_bad_deployment_is_refused_by_field(api: Api, body: Json, field: s
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "process_type", "image"),
     [
-        {"process_type": "docker", "image": "nginx:latest"},
-        {"process_type": "docker"},
-        {"image": "nginx:latest"},
-        {"networking": {"protocol": "grpc"}},
+        ({"process_type": "docker", "image": "nginx:latest"}, "docker", "nginx:latest"),
+        ({"image": "ghcr.io/me/app@sha256:" + "0" * 64}, "docker", "ghcr.io/me/app@sha256:" + "0" * 64),
+        ({"process_type": "docker"}, "docker", None),
+        ({"process_type": "tish", "image": "nginx"}, "tish", None),
     ],
 )
-async def test_what_only_containers_have_is_not_implemented(api: Api, body: Json) -> None:
+async def test_an_image_means_a_container(api: Api, body: Json, process_type: str, image: str | None) -> None:
     app = await api.app()
+
+    deployment = await api.deployment(app["id"], **body)
+
+    assert (deployment["spec"]["process_type"], deployment["spec"]["image"]) == (process_type, image)
+
+
+async def test_an_artifact_takes_the_place_of_the_apps_image(api: Api) -> None:
+    app = await api.app(default_deployment_spec={"image": "nginx"})
+
+    of_image = await api.deployment(app["id"])
+    of_artifact = await api.deployment(app["id"], artifact_id=(await api.artifact())["id"])
+
+    assert (of_image["spec"]["process_type"], of_image["spec"]["image"]) == ("docker", "nginx")
+    assert (of_artifact["spec"]["process_type"], of_artifact["spec"]["image"]) == ("tish", None)
+
+
+async def test_volumes_are_exclusive_unless_they_say_otherwise(api: Api) -> None:
+    app = await api.app()
+
+    deployment = await api.deployment(app["id"], image="x", volumes=[volume("data", "/data")])
+
+    assert deployment["spec"]["volumes"] == [
+        volume("data", "/data") | {"read_only": False, "exclusive": True}
+    ]
+
+
+async def test_what_is_not_there_yet_is_not_implemented(api: Api) -> None:
+    app, body = await api.app(), {"networking": {"protocol": "grpc"}}
 
     status, error = await api.ask("POST", f"/api/v1/apps/{app['id']}/deployments", body)
     stored, _ = await api.ask("POST", "/api/v1/apps", {"name": "x", "default_deployment_spec": body})
@@ -146,7 +192,7 @@ async def test_patch_changes_the_spec_in_place(api: Api) -> None:
     assert status == HTTPStatus.OK
     assert changed["id"] == deployment["id"]
     assert changed["spec"]["replicas"] == 3
-    assert changed["spec"]["resources"] == {"cpu": "1", "memory": "1Gi"}
+    assert changed["spec"]["resources"] == {"cpu": "1", "memory": "1Gi", "pids": None}
     assert changed["spec"]["env"] == {"A": "1", "B": "2"}
 
 
@@ -159,7 +205,11 @@ async def test_patch_changes_the_spec_in_place(api: Api) -> None:
         ({"spec": {"environment": "x"}}, HTTPStatus.UNPROCESSABLE_ENTITY, "spec.environment"),
         ({"spec": {"env": {"PORT": "1"}}}, HTTPStatus.UNPROCESSABLE_ENTITY, "spec.env.PORT"),
         ({"replicas": 1}, HTTPStatus.UNPROCESSABLE_ENTITY, "replicas"),
-        ({"spec": {"image": "nginx"}}, HTTPStatus.NOT_IMPLEMENTED, "spec.image"),
+        (
+            {"spec": {"image": "nginx", "volumes": [{"host_path": "a", "container_path": "/"}]}},
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "spec.volumes.0.container_path",
+        ),
     ],
 )
 async def test_bad_patch_is_refused_by_field(api: Api, body: Json, status: HTTPStatus, field: str) -> None:

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TypeVar, get_args
 
@@ -19,7 +20,7 @@ from paas.engine.metering import Metering
 from paas.engine.reconciler import Pokes, Reconciler
 from paas.engine.world import EngineSettings, World
 from paas.router import Router
-from paas.routes import Upstream, Waiter
+from paas.routes import Entry, Upstream, Waiter
 from paas.store import artifacts, deployments, feed, tasks
 from paas.store.database import Database
 from paas.task_logs import TaskLogs
@@ -69,7 +70,7 @@ class Request:
         elif entry.refusal is not None:
             self._answer(entry.refusal)
         else:
-            self.waiter = self.router.wait(entry, self._answer)
+            self.waiter = self.router.wait(entry, partial(self._resumed, entry))
         return self
 
     @property
@@ -88,6 +89,12 @@ class Request:
         elif self.upstream is not None and not self.left:
             self.left = True
             self.router.give_back(self.upstream)
+
+    def _resumed(self, entry: Entry, answer: Upstream | Refusal) -> None:
+        if isinstance(answer, Refusal) and self.router.resolve(self.host) is not entry:
+            self.ask()  # another version took the host over meanwhile
+        else:
+            self._answer(answer)
 
     def _answer(self, answer: Upstream | Refusal) -> None:
         assert not self.left, "resumed after it had left"
@@ -139,6 +146,13 @@ class Engine:
         spec = replace(spec, env={"PROGRAM": program}, artifact_id=spec.artifact_id or await self.artifact())
         return await self.commands.deployments.deploy(
             DeployRequest(app_id=app.id, environment=environment, spec=spec)
+        )
+
+    async def deploy_again(self, deployment: Deployment, program: str = "good") -> Deployment:
+        """Ask for another version of the same app in the same environment."""
+        spec = replace(deployment.spec, env={"PROGRAM": program})
+        return await self.commands.deployments.deploy(
+            DeployRequest(app_id=deployment.app_id, environment=deployment.environment, spec=spec)
         )
 
     async def served(self, name: str = "hello", spec: Spec | None = None) -> Deployment:

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from paas.core.ids import AppId, DeploymentId
 from paas.core.model import Refusal, WakePolicy
 from paas.proxy.limits import ProxyLimits
 from paas.routes import Rules
@@ -334,3 +335,16 @@ async def test_health_of_a_refused_app_is_not_good(rig: Rig) -> None:
     rig.refuse(Refusal(reason="it keeps failing", until=None))
 
     assert status_of(await rig.get("/healthz")) == 503
+
+
+async def test_who_waited_for_a_version_that_was_replaced_goes_to_the_new_one(rig: Rig) -> None:
+    line = await rig.connect()
+    await line.send(request())
+    await until(lambda: rig.waiting() == 1)
+    app, newer = await rig.start_app(echo), DeploymentId("newer")
+
+    rig.router.route(newer, AppId("app-1"), (HOST,), Rules())
+    rig.router.publish(newer, rig.new_task(), "127.0.0.1", app.port)
+    rig.refuse(Refusal(reason="its volume belongs to the version that took over", until=None))
+
+    assert status_of(await line.read_head()) == 200

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.containers import SERVE, hull
 from tests.harness import Agent, Json
 from tests.requirements import require
 from tests.system.programs import ON_DEMAND_EXIT
@@ -27,6 +28,8 @@ ARTIFACT_ID=$(curl -sf -X POST http://localhost:47080/api/v1/artifacts \\
   | jq -r .id)
 echo $ARTIFACT_ID
 """
+# What the example says of its image: it listens at PORT and answers /health.
+HEALTHY = SERVE.replace("$TEXT", "$LOG_LEVEL").replace("httpd", "echo well >/tmp/www/health; httpd")
 UPLOAD = """
 curl -X POST http://localhost:47080/api/v1/artifacts/$ARTIFACT_ID/upload \\
   -H 'Content-Type: application/octet-stream' \\
@@ -301,14 +304,16 @@ async def test_the_live_log_stream_is_followed_from_javascript(agent: Agent, she
     assert following.result()[-1].startswith("[20")
 
 
-async def test_the_example_for_images_is_refused_by_name(shell: Shell) -> None:
-    shell.variables["APP_ID"] = (await shell.json(CREATE_APP))["id"]
+async def test_the_example_for_images_runs_the_image(tmp_path: Path) -> None:
+    async with hull() as ship:
+        ship.image(HEALTHY, name="ghcr.io/myorg/my-api:latest")
+        shell = Shell(ship.agent, tmp_path)
+        shell.variables["APP_ID"] = (await shell.json(CREATE_APP))["id"]
 
-    refused = await shell.json(DEPLOY_DOCKER)
-    status = await shell.run(f"{DEPLOY_DOCKER.strip()} -s -o /dev/null -w '%{{http_code}}'")
+        shell.variables["DEPLOY_ID"] = (await shell.json(DEPLOY_DOCKER))["id"]
 
-    assert status == "501"
-    assert "cannot run an image" in refused["error"]
+        assert (await shell.run(POLL)).splitlines()[-1] == "running \u2014 2/2 ready"
+        assert (await ship.agent.get("my-api")).text.strip() == "info"
 
 
 async def test_a_second_app_of_the_same_name_is_a_conflict(shell: Shell) -> None:

@@ -69,7 +69,7 @@ async def change_deployment(call: Call[params.DeploymentPath, requests.ChangeDep
     fields = call.body.spec
     with specs.named("spec"):
         changed = await call.parts.commands.deployments.change(
-            call.params.deployment_id, lambda spec: specs.overlay(spec, fields)
+            call.params.deployment_id, lambda spec: specs.changed(spec, fields)
         )
     return Reply(body=await views.deployment(call.parts, changed))
 

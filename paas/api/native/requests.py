@@ -15,6 +15,7 @@ MOST_LABELS = 64
 MOST_VARIABLES = 1000
 MOST_REPLICAS = 100
 LONGEST_PASSWORD = 16_384  # some clouds want a whole key file
+MOST_PIDS = 4_194_304
 YEAR_SECS = 31_536_000
 
 _DEFAULT = Spec()
@@ -75,6 +76,16 @@ class ResourcesFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         ]
         | UnsetType
     ) = UNSET
+    pids: (
+        Annotated[
+            int,
+            Meta(
+                ge=1, le=MOST_PIDS, description="processes and threads of a container at once, 1 to 4194304"
+            ),
+        ]
+        | UnsetType
+        | None
+    ) = UNSET
 
 
 class NetworkingFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -120,8 +131,25 @@ class NetworkingFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True)
 
 
 class VolumeFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    host_path: Annotated[str, Meta(pattern=r"^/", max_length=4096)]
-    container_path: Annotated[str, Meta(pattern=r"^/", max_length=4096)]
+    """A folder of the host in a container."""
+
+    host_path: Annotated[
+        str,
+        Meta(
+            pattern=r"^(/[^\x00]*|[A-Za-z0-9][A-Za-z0-9_.-]*)" + END,
+            max_length=4096,
+            description="an absolute path below one of containers.volume_roots, or a name: a volume of ours",
+        ),
+    ]
+    container_path: Annotated[
+        str,
+        Meta(pattern=r"^/[^\x00:]+" + END, max_length=4096, description="an absolute path other than /"),
+    ]
+    read_only: Annotated[bool, Meta(description="tasks may not write there")] = False
+    exclusive: Annotated[
+        bool,
+        Meta(description="written by one task at a time: a new version waits until the old one has ended"),
+    ] = True
 
 
 class SpecFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -130,7 +158,10 @@ class SpecFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     process_type: (
         Annotated[
             Literal["tish", "docker"],
-            Meta(description="tish: a native program", extra_json_schema={"default": _DEFAULT.process_type}),
+            Meta(
+                description="tish: a native program; docker: a container of an image",
+                extra_json_schema={"default": _DEFAULT.process_type},
+            ),
         ]
         | UnsetType
     ) = UNSET
@@ -141,7 +172,29 @@ class SpecFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         | UnsetType
         | None
     ) = UNSET
-    image: Annotated[str, Meta(min_length=1, max_length=1024)] | UnsetType | None = UNSET
+    image: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:@/-]*" + END,
+                min_length=1,
+                max_length=512,
+                description="the reference of an image, such as nginx:1.27 or ghcr.io/me/app@sha256:...",
+            ),
+        ]
+        | UnsetType
+        | None
+    ) = UNSET
+    pull: (
+        Annotated[
+            Literal["missing", "always"],
+            Meta(
+                description="whether the registry is asked for an image that is here already",
+                extra_json_schema={"default": _DEFAULT.pull},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     replicas: (
         Annotated[
             int,

@@ -8,10 +8,10 @@ from typing import TypeVar
 import msgspec
 from msgspec import UnsetType
 
-from paas.api.native.requests import Environ, NetworkingFields, ResourcesFields, SpecFields
+from paas.api.native.requests import Environ, NetworkingFields, ResourcesFields, SpecFields, VolumeFields
 from paas.core.errors import Invalid, NotSupported, PaasError
 from paas.core.ids import ArtifactId
-from paas.core.model import Networking, Resources, Spec
+from paas.core.model import Networking, ProcessType, Resources, Spec, Volume
 from paas.core.resources import cpu_millis, memory_bytes
 
 T = TypeVar("T")
@@ -21,27 +21,27 @@ LARGEST_ENVIRON_BYTES = 64 * 1024
 
 
 def complete(defaults: Mapping[str, object] | None, fields: SpecFields) -> Spec:
-    """Lay a request over the app's default_deployment_spec, and that over our own defaults."""
+    """Lay a request over the app's default_deployment_spec, and that over our own defaults.
+
+    Raises Invalid.
+    """
     of_app = msgspec.convert(dict(defaults or {}), SpecFields)
-    return overlay(overlay(Spec(), of_app), fields)
+    return _whole_spec(_overlay(_overlay(Spec(), of_app), fields))
 
 
-def overlay(spec: Spec, fields: SpecFields) -> Spec:
-    """Change what is given and keep the rest. Raises Invalid, and NotSupported for containers."""
-    if fields.process_type == "docker" or (isinstance(fields.image, str) and fields.image):
-        raise NotSupported(
-            "cannot run an image: this version of the agent runs native programs only",
-            field="image" if fields.image else "process_type",
-            hint="upload an executable as an artifact and deploy that",
-        )
-    if fields.volumes:
-        raise Invalid(
-            "cannot mount volumes: only containers have them, a native program sees the files of its user",
-            field="volumes",
-        )
+def changed(spec: Spec, fields: SpecFields) -> Spec:
+    """Change what is given and keep the rest. Raises Invalid."""
+    return _whole_spec(_overlay(spec, fields))
+
+
+def _overlay(spec: Spec, fields: SpecFields) -> Spec:
     return replace(
         spec,
+        process_type=_process_type(spec.process_type, fields),
         artifact_id=_artifact(spec.artifact_id, fields.artifact_id),
+        image=_given(fields.image, spec.image),
+        pull=_given(fields.pull, spec.pull),
+        volumes=_volumes(spec.volumes, fields.volumes),
         replicas=_given(fields.replicas, spec.replicas),
         resources=_resources(spec.resources, fields.resources),
         networking=_networking(spec.networking, fields.networking),
@@ -52,6 +52,46 @@ def overlay(spec: Spec, fields: SpecFields) -> Spec:
         start_timeout_secs=_whole(_given(fields.start_timeout_secs, spec.start_timeout_secs)),
         stop_grace_secs=_whole(_given(fields.stop_grace_secs, spec.stop_grace_secs)),
     )
+
+
+def _process_type(old: ProcessType, fields: SpecFields) -> ProcessType:
+    """Take what is said, else what the image or the artifact means that is given."""
+    if not isinstance(fields.process_type, UnsetType):
+        return fields.process_type
+    if isinstance(fields.image, str):
+        return "docker"
+    return "tish" if isinstance(fields.artifact_id, str) else old
+
+
+def _volumes(old: tuple[Volume, ...], given: list[VolumeFields] | UnsetType) -> tuple[Volume, ...]:
+    if isinstance(given, UnsetType):
+        return old
+    return tuple(msgspec.convert(each, Volume, from_attributes=True) for each in given)
+
+
+def _whole_spec(spec: Spec) -> Spec:
+    """Refuse what contradicts itself; forget what only the other kind of task has."""
+    if spec.process_type == "tish":
+        if spec.volumes:
+            raise Invalid(
+                "cannot mount volumes: a native program has none, it sees the files of its user",
+                field="volumes",
+            )
+        return replace(spec, image=None)
+    paths = [volume.container_path.rstrip("/") for volume in spec.volumes]
+    for number, path in enumerate(paths):
+        if path in paths[:number] or ".." in path.split("/"):
+            raise Invalid(
+                f"cannot mount a volume at {path}: the path is taken or not a plain one",
+                field=f"volumes.{number}.container_path",
+            )
+    if spec.replicas > 1 and not all(volume.is_shared for volume in spec.volumes):
+        raise Invalid(
+            f"cannot run {spec.replicas} replicas: a volume is exclusive, one task at a time may write it",
+            field="replicas",
+            hint="set exclusive to false for volumes that the app can share, or read_only to true",
+        )
+    return replace(spec, artifact_id=None)
 
 
 @contextlib.contextmanager
@@ -70,7 +110,7 @@ def as_given(fields: SpecFields | None) -> Mapping[str, object] | None:
     if fields is None:
         return None
     with named("default_deployment_spec"):
-        overlay(Spec(), fields)
+        changed(Spec(), fields)
     kept: Mapping[str, object] = msgspec.to_builtins(fields)
     return kept
 
@@ -84,7 +124,11 @@ def _artifact(old: ArtifactId | None, given: str | UnsetType | None) -> Artifact
 def _resources(old: Resources, given: ResourcesFields | UnsetType) -> Resources:
     if isinstance(given, UnsetType):
         return old
-    resources = Resources(cpu=_given(given.cpu, old.cpu), memory=_given(given.memory, old.memory))
+    resources = Resources(
+        cpu=_given(given.cpu, old.cpu),
+        memory=_given(given.memory, old.memory),
+        pids=_given(given.pids, old.pids),
+    )
     cpu_millis(resources.cpu)
     memory_bytes(resources.memory)
     return resources

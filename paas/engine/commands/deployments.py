@@ -255,14 +255,17 @@ def _keeps_tasks(old: Spec, new: Spec) -> bool:
 
 
 def _check_built(deployment: Deployment, spec: Spec) -> None:
-    """Refuse another artifact once one was unpacked: its command is that of the first."""
-    if spec.artifact_id != deployment.spec.artifact_id and deployment.state is not DeploymentState.QUEUED:
-        raise Conflict(
-            f"cannot change the artifact of deployment {deployment.id}: it is {deployment.state} already",
-            code="ARTIFACT_FIXED",
-            field="artifact_id",
-            hint="deploy a new version",
-        )
+    """Refuse another artifact or image once one was made ready: a version runs one thing for ever."""
+    if deployment.state is DeploymentState.QUEUED:
+        return
+    for name in ("process_type", "artifact_id", "image"):
+        if getattr(spec, name) != getattr(deployment.spec, name):
+            raise Conflict(
+                f"cannot change the {name} of deployment {deployment.id}: it is {deployment.state} already",
+                code="ARTIFACT_FIXED",
+                field=name,
+                hint="deploy a new version",
+            )
 
 
 async def _app(reader: Reader, app_id: AppId) -> App:
