@@ -193,6 +193,18 @@ class DockerDriver:
         """Implement `core.ports.Writer`."""
         return output(self._socket, name_of(task_id), after)
 
+    async def keep_only(self, task_ids: Iterable[TaskId], *, made_before: float) -> None:
+        """Remove the containers of all other tasks that were made before a time (epoch seconds).
+
+        They are left where an agent died, or the engine was away, between two steps. Raises Unavailable.
+        """
+        kept = frozenset(task_ids)
+        with _told_as(Unavailable):
+            listed = await self._containers.all()
+        for task_id, one in listed.items():
+            if task_id not in kept and one.created_at < made_before:
+                await self.forget(task_id)
+
     async def hints(self) -> AsyncGenerator[TaskId, None]:
         """Name each task that ended, was frozen or thawed by somebody, or was removed. For one reader."""
         while True:
@@ -250,7 +262,7 @@ class DockerDriver:
         with _told_as(Unavailable):
             listed = await self._containers.all()
             gone = [task_id for task_id in self._seen if task_id not in listed]
-            for task_id in [*(task_id for task_id, state in listed.items() if state != "created"), *gone]:
+            for task_id in [*(task_id for task_id, one in listed.items() if one.was_started), *gone]:
                 lock = self._locks.get(task_id)
                 if lock is None or not lock.locked():  # else somebody is just finding out
                     async with self._alone(task_id):

@@ -1,6 +1,7 @@
 """Containers of a real engine, for the suite that every driver passes and for the driver's own tests."""
 
 import contextlib
+import json
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -129,15 +130,22 @@ class DockerRig:
             text, raw = text + raw[8 : 8 + size], raw[8 + size :]
         return text.decode(errors="replace")
 
+    def names(self) -> list[str]:
+        """Name all containers that carry this agent's id."""
+        found = ask_json(self.socket, "GET", f"/containers/json?all=1&filters={self._ours()}")
+        return [each["Names"][0].removeprefix("/") for each in found]
+
     def clear(self) -> None:
         """Remove whatever carries this agent's id."""
-        filters = '{"label":["paas.agent=' + self.agent_id + '"]}'
-        for each in ask_json(self.socket, "GET", f"/containers/json?all=1&filters={filters}"):
+        for name in self.names():
             with contextlib.suppress(ValueError):
-                ask(self.socket, "DELETE", f"/containers/{each['Id']}?force=1&v=1")
-        for each in ask_json(self.socket, "GET", f"/networks?filters={filters}"):
+                ask(self.socket, "DELETE", f"/containers/{name}?force=1&v=1")
+        for each in ask_json(self.socket, "GET", f"/networks?filters={self._ours()}"):
             with contextlib.suppress(ValueError):
                 ask(self.socket, "DELETE", f"/networks/{each['Id']}")
+
+    def _ours(self) -> str:
+        return json.dumps({"label": [f"paas.agent={self.agent_id}"]}, separators=(",", ":"))
 
 
 def _is_first(pid: int) -> bool:

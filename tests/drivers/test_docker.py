@@ -1,6 +1,6 @@
 """What is particular to containers: what they may do, what they find, what others do to them."""
 
-import json
+import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -291,5 +291,20 @@ async def test_nothing_is_left_of_forgotten_tasks(docker: DockerDriver, docker_r
     for spec in specs:
         await docker.forget(spec.task_id)
 
-    filters = json.dumps({"label": [f"paas.agent={docker_rig.agent_id}"]})
-    assert ask_json(docker_rig.socket, "GET", f"/containers/json?all=1&filters={filters}") == []
+    assert docker_rig.names() == []
+
+
+async def test_containers_of_tasks_without_a_record_are_removed(
+    docker: DockerDriver, docker_rig: DockerRig
+) -> None:
+    kept, made, started = docker_rig.waiting(), docker_rig.waiting(), docker_rig.waiting()
+    await docker.prepare(kept)
+    await docker.prepare(made)
+    await docker.start(started)
+
+    await docker.keep_only([kept.task_id], made_before=time.time() - 3600)
+    young = docker_rig.names()
+    await docker.keep_only([kept.task_id], made_before=time.time() + 3600)
+
+    assert len(young) == 3
+    assert docker_rig.names() == [name_of(kept.task_id)]
