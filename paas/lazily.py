@@ -10,7 +10,7 @@ from typing import Generic, Protocol, Self, TypeVar
 
 from paas.core.ids import TaskId
 from paas.core.model import Address, Artifact, Built, Deployment, Instance, TaskSpec, Usage
-from paas.core.ports import Builder, Driver, Freezer, Meter, Writer
+from paas.core.ports import Builder, Driver, Freezer, Meter, Sweeper, Writer
 
 T = TypeVar("T")
 
@@ -119,6 +119,14 @@ class LazyDriver(Generic[T]):
         """Implement `core.ports.Meter`."""
         driver = await self._driver() if self._parts.is_wanted else None
         return await driver.measure(task_ids) if isinstance(driver, Meter) else {}
+
+    async def keep_only(self, task_ids: Iterable[TaskId]) -> None:
+        """Implement `core.ports.Sweeper`."""
+        if not self._parts.is_wanted:
+            return
+        driver = await self._driver()
+        if isinstance(driver, Sweeper):
+            await driver.keep_only(task_ids)
 
     async def hints(self) -> AsyncGenerator[TaskId, None]:
         async for task_id in self._pick(await self._parts.once_wanted()).hints():

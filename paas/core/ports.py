@@ -97,6 +97,17 @@ class Writer(Protocol):
         """
 
 
+@runtime_checkable
+class Sweeper(Protocol):
+    """A driver that can find what tasks left behind of which there is no record any more."""
+
+    async def keep_only(self, task_ids: Iterable[TaskId]) -> None:
+        """Forget tasks that are absent from two calls in a row. Raises Unavailable.
+
+        Such are left when the agent dies, or what runs the tasks goes away, between two steps.
+        """
+
+
 class Builder(Protocol):
     """Makes an artifact ready to run."""
 

@@ -45,6 +45,7 @@ class DockerDriver:
         self._watch = Watch(engine, agent_id, self._on_event, self._catch_up)
         self._seen: dict[TaskId, Instance] = {}  # started ones, until they are forgotten
         self._prepared: dict[TaskId, str] = {}  # made by us, not started, with what they were made for
+        self._suspects: set[TaskId] = set()  # had no record when containers were last swept
         self._locks: WeakValueDictionary[TaskId, asyncio.Lock] = WeakValueDictionary()
         self._looking = asyncio.Semaphore(INSPECTED_AT_ONCE)
         self._hints: dict[TaskId, None] = {}
@@ -193,17 +194,15 @@ class DockerDriver:
         """Implement `core.ports.Writer`."""
         return output(self._socket, name_of(task_id), after)
 
-    async def keep_only(self, task_ids: Iterable[TaskId], *, made_before: float) -> None:
-        """Remove the containers of all other tasks that were made before a time (epoch seconds).
-
-        They are left where an agent died, or the engine was away, between two steps. Raises Unavailable.
-        """
+    async def keep_only(self, task_ids: Iterable[TaskId]) -> None:
+        """Implement `core.ports.Sweeper`."""
         kept = frozenset(task_ids)
         with _told_as(Unavailable):
             listed = await self._containers.all()
-        for task_id, one in listed.items():
-            if task_id not in kept and one.created_at < made_before:
-                await self.forget(task_id)
+        suspects = {task_id for task_id in listed if task_id not in kept}
+        for task_id in suspects & self._suspects:
+            await self.forget(task_id)
+        self._suspects = suspects
 
     async def hints(self) -> AsyncGenerator[TaskId, None]:
         """Name each task that ended, was frozen or thawed by somebody, or was removed. For one reader."""
@@ -262,7 +261,7 @@ class DockerDriver:
         with _told_as(Unavailable):
             listed = await self._containers.all()
             gone = [task_id for task_id in self._seen if task_id not in listed]
-            for task_id in [*(task_id for task_id, one in listed.items() if one.was_started), *gone]:
+            for task_id in [*(task_id for task_id, state in listed.items() if state != "created"), *gone]:
                 lock = self._locks.get(task_id)
                 if lock is None or not lock.locked():  # else somebody is just finding out
                     async with self._alone(task_id):

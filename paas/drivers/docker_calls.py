@@ -4,7 +4,6 @@ import contextlib
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
@@ -17,14 +16,6 @@ from paas.drivers.docker_network import OWNER_LABEL
 SETTING_UP_SECS = 50.0  # a busy machine takes its time for a container's network and mounts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """What a list of containers says of one."""
-
-    was_started: bool
-    created_at: float  # epoch seconds
-
-
 class Containers:
     """Every call raises Refused with the engine's sentence, and Unavailable when it does not answer."""
 
@@ -32,8 +23,8 @@ class Containers:
         self._engine = engine
         self._agent_id = agent_id
 
-    async def all(self) -> dict[TaskId, Listed]:
-        """List them by their task, in whatever state they are."""
+    async def all(self) -> dict[TaskId, str]:
+        """Give the state of each, by its task."""
         filters = {"label": [f"{OWNER_LABEL}={self._agent_id}"]}
         async with self._engine.asked("list the containers") as docker:
             containers = await docker.containers.list(all=True, filters=json.dumps(filters))
@@ -41,9 +32,7 @@ class Containers:
         for each in containers:
             task_id = TaskId(each["Labels"].get(TASK_LABEL, ""))
             if f"/{name_of(task_id)}" in each["Names"]:  # an image may bring labels, but no name
-                listed[task_id] = Listed(
-                    was_started=each["State"] != "created", created_at=float(each["Created"])
-                )
+                listed[task_id] = str(each["State"])
         return listed
 
     async def inspect(self, task_id: TaskId) -> Mapping[str, Any] | None:

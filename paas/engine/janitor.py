@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from paas.core.errors import PaasError
 from paas.core.ids import TaskId
+from paas.core.ports import Sweeper
 from paas.core.states import DeploymentState
 from paas.engine.world import World
 from paas.store import apps, artifacts, deployments, feed, tasks, transitions
@@ -68,3 +69,6 @@ class Janitor:
         await kept.keep_logs(await tasks.ids_known(database.reader))
         await kept.keep_artifacts(await artifacts.contents(database.reader))
         await kept.keep_programs(await deployments.programs_in_use(database.reader))
+        for driver in self._world.drivers.values():
+            if isinstance(driver, Sweeper):
+                await driver.keep_only(await tasks.live_ids(database.reader))
