@@ -53,6 +53,18 @@ class Counting:
         if entry is not None and seconds:
             entry.tally().cpu_secs += seconds
 
+    def cpu_secs(self, deployment_id: DeploymentId, running_secs: float) -> float:
+        """Add what ended tasks used to what those that run did; never less than it said before.
+
+        A task that ends is in neither for a moment, and of processes whose time nobody kept it is lost.
+        """
+        entry = self._entries.get(deployment_id)
+        if entry is None or not (running_secs or entry.past):
+            return running_secs
+        tally = entry.tally()
+        tally.cpu_told = max(tally.cpu_told, tally.cpu_secs + running_secs)
+        return tally.cpu_told
+
     def keep(self, entry: Entry) -> None:
         """Take over the counts of a deployment that goes, and of its requests that have yet to end."""
         self._gone.add(entry.tally())
@@ -69,7 +81,6 @@ class Counting:
                 upstream.task_id: TaskCounted(in_flight=upstream.in_flight, traffic=upstream.tally.traffic())
                 for upstream in self._upstreams(entry)
             },
-            ended_cpu_secs=total.cpu_secs,
             wakes=None if entry.wakes is None else entry.wakes.stats(),
         )
 

@@ -6,26 +6,28 @@ from paas.core.model import PhaseStats, Traffic, WakePhases, WakeStats
 
 KEPT_WAKES = 32  # remembered per deployment, for p50 and p95
 PHASES = 4  # queue, start, ready, first byte
-STATUS_CLASSES = 10
+PLACES = 11  # by the first digit of a status, and the two below
 NONE = 0  # the place of requests whose client left before any answer
-NO_ANSWER = "none"
+CONNECTED = 10  # and that of connections to apps that speak no HTTP
 _FIRST_BYTE = PHASES - 1
+_NAMES = {NONE: "none", CONNECTED: "tcp"}
 _NOT_YET = -1.0
 
 
 class Tally:
     """Answers by the first digit of their status, and bytes from and to clients, as on the wire.
 
-    Plain numbers, since each request adds to them: `answers[NONE]` counts clients that left before any.
+    Plain numbers, since each request adds to them. Two places of `answers` are no status: NONE, CONNECTED.
     """
 
-    __slots__ = ("answers", "bytes_in", "bytes_out", "cpu_secs")
+    __slots__ = ("answers", "bytes_in", "bytes_out", "cpu_secs", "cpu_told")
 
     def __init__(self) -> None:
-        self.answers = [0] * STATUS_CLASSES
+        self.answers = [0] * PLACES
         self.bytes_in = 0
         self.bytes_out = 0
         self.cpu_secs = 0.0  # of tasks that have ended
+        self.cpu_told = 0.0  # the last answer to how much it was with those that run
 
     def add(self, other: "Tally") -> None:
         self.answers = [mine + more for mine, more in zip(self.answers, other.answers, strict=True)]
@@ -40,9 +42,7 @@ class Tally:
         return Traffic(
             requests=sum(self.answers),
             answers={
-                NO_ANSWER if digit == NONE else f"{digit}xx": count
-                for digit, count in enumerate(self.answers)
-                if count
+                _NAMES.get(place, f"{place}xx"): count for place, count in enumerate(self.answers) if count
             },
             bytes_in=self.bytes_in,
             bytes_out=self.bytes_out,

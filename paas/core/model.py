@@ -316,7 +316,7 @@ class Traffic:
     """Requests of a deployment or a task since the agent started, and bytes as on the clients' wire."""
 
     requests: int
-    answers: Mapping[str, int]  # by class, "2xx"; "none": the client left before any
+    answers: Mapping[str, int]  # by class, "2xx"; "none": the client left before any; "tcp": a connection
     bytes_in: int
     bytes_out: int
 
@@ -353,7 +353,6 @@ class Counted:
     demand: Demand
     traffic: Traffic  # of all its tasks, ended ones included, and of answers in their place
     tasks: Mapping[TaskId, TaskCounted]
-    ended_cpu_secs: float  # used by tasks that have ended
     wakes: WakeStats | None
 
 

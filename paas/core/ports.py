@@ -134,6 +134,9 @@ class CountsView(Protocol):
     """What the router counted since the agent started."""
 
     def counted(self, deployment_id: DeploymentId) -> Counted | None: ...
+    def cpu_secs(self, deployment_id: DeploymentId, running_secs: float) -> float:
+        """Add what ended tasks used to what those that run did; never less than it said before."""
+
     def counted_of(self, app_id: AppId) -> list[Counted]: ...
     def all_counted(self) -> list[Counted]:
         """List deployments that did anything since the agent started."""

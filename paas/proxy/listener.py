@@ -14,6 +14,7 @@ from paas.proxy.shared import Shared, WaitingRoom
 from paas.proxy.tcp import TcpClient, TurnedAway
 from paas.proxy.tcp_ports import TcpPorts
 from paas.router import Router
+from paas.tallies import CONNECTED, NONE
 
 _SLICE = 500  # connections looked at in one turn of the loop, to stay below a millisecond
 _BACKLOG = 1024
@@ -108,7 +109,9 @@ class Proxy:
         """Count the answers given so far, by the first digit of their status."""
         total = self._shared.router.counting.totals()
         total.add(self._shared.nowhere.tally())
-        return {digit: count for digit, count in enumerate(total.answers) if digit and count}
+        return {
+            digit: count for digit, count in enumerate(total.answers) if NONE < digit < CONNECTED and count
+        }
 
     def open_connections(self) -> int:
         return len(self._clients) + len(self._shared.tunnels)

@@ -15,6 +15,7 @@ from paas.proxy import peer
 from paas.proxy.shared import Shared
 from paas.proxy.tunnel import Tunnel
 from paas.routes import Entry, Upstream, Waiter
+from paas.tallies import CONNECTED
 
 logger = logging.getLogger(__name__)
 
@@ -180,6 +181,7 @@ class TcpClient(asyncio.Protocol):
             peer.watch(transport)
         tunnel = Tunnel(self.transport, app, self._tunnel_ended, upstream.tally, self._note_first_bytes)
         self._shared.tunnels.add(tunnel)
+        upstream.tally.answers[CONNECTED] += 1
         if self._early:
             upstream.tally.bytes_in += len(self._early)
             app.write(self._early)

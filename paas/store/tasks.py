@@ -1,12 +1,15 @@
 """SQL about tasks."""
 
-from paas.core.ids import DeploymentId, TaskId
+from dataclasses import dataclass
+
+from paas.core.ids import AppId, DeploymentId, TaskId
 from paas.core.model import Deployment, Task
 from paas.core.states import LIVE_TASK, TaskState
 from paas.store import feed, rows
 from paas.store.database import Reader, Tx
 
 LIVE = "(" + ", ".join(f"'{state}'" for state in sorted(LIVE_TASK)) + ")"
+STARTED = "(" + ", ".join(f"'{state}'" for state in sorted(LIVE_TASK - {TaskState.PENDING})) + ")"
 ENDED_SHOWN = 10  # enough for plan() to see a crash loop
 # Of the deployment ?1, what plan() looks at: every live task, and the last few that ended.
 LIVE_AND_LATEST_ENDED = (
@@ -79,3 +82,22 @@ async def delete_ended(tx: Tx, *, keep_per_deployment: int) -> list[TaskId]:
 
 async def ids_known(reader: Reader) -> set[TaskId]:
     return {row["id"] for row in await reader.all("SELECT id FROM tasks")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    task_id: TaskId
+    deployment_id: DeploymentId
+    app_id: AppId
+
+
+async def started(reader: Reader, app_id: AppId | None) -> list[Started]:
+    """Name the tasks of an app, or of all, that were started and have not ended, frozen ones included."""
+    found = await reader.all(
+        "SELECT t.id, t.deployment_id, d.app_id FROM tasks t JOIN deployments d ON d.id = t.deployment_id"
+        f" WHERE t.state IN {STARTED} AND d.app_id = ifnull(?, d.app_id)",
+        (app_id,),
+    )
+    return [
+        Started(task_id=row["id"], deployment_id=row["deployment_id"], app_id=row["app_id"]) for row in found
+    ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from paas.core.ids import AppId, DeploymentId, TaskId
-from paas.core.model import Live, Refusal
+from paas.core.model import Live, Refusal, Traffic
 from paas.proxy.limits import ProxyLimits
 from paas.routes import Rules
 from tests.proxy.rig import DEPLOYMENT, HOST, AppSide, Line, Rig, Script, running, status_of, until
@@ -89,6 +89,19 @@ async def test_bytes_sent_before_the_app_is_ready_are_kept(tcp: Tcp) -> None:
     assert await line.read_exactly(21) == b"early bytes, and more"
     line.end()
     assert await line.read_to_end() == b"bye"
+
+
+async def test_a_connection_and_its_bytes_are_counted(tcp: Tcp) -> None:
+    await tcp.rig.serve(echo_bytes)
+    line = await tcp.connect()
+
+    await line.send(b"hello")
+    assert await line.read_exactly(5) == b"hello"
+
+    counted = tcp.rig.router.counting.counted(DEPLOYMENT)
+    assert counted is not None
+    assert counted.traffic == Traffic(requests=1, answers={"tcp": 1}, bytes_in=5, bytes_out=5)
+    assert tcp.rig.proxy.answered() == {}
 
 
 async def test_an_app_that_speaks_first_is_heard(tcp: Tcp) -> None:

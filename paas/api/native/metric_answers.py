@@ -18,7 +18,7 @@ class Traffic(msgspec.Struct, kw_only=True):
     requests: int
     answers: Annotated[
         dict[str, int],
-        Meta(description='by class such as "2xx"; "1xx" are upgrades, "none" clients that left before any'),
+        Meta(description='by class, "2xx"; "1xx": upgrades, "tcp": connections, "none": clients that left'),
     ]
     bytes_in: Annotated[int, Meta(description="from clients, heads included, as on the wire")]
     bytes_out: Annotated[int, Meta(description="to clients, likewise")]
@@ -66,7 +66,7 @@ class AppMetrics(msgspec.Struct, kw_only=True):
     app_id: AppId
     namespace: str
     name: str
-    tasks: Annotated[int, Meta(description="that take traffic now, or end what they had")]
+    tasks: Annotated[int, Meta(description="started and not ended, frozen ones included")]
     in_flight: int
     waiting: int
     restarts: int

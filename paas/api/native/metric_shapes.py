@@ -1,15 +1,14 @@
 """Counts and measurements to the native API's answers. Pure."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 
 from paas.api.native import metric_answers as answers
 from paas.api.native import shapes
+from paas.api.native.answers import Wakes
+from paas.api.native.sightings import Seen
 from paas.core import model
-from paas.core.ids import TaskId
 from paas.store.overview import AppTitle
-
-NEVER_MEASURED = model.Measured(memory_peak_bytes=0, crashes=0, oom_kills=0)
 
 
 def task(
@@ -21,61 +20,59 @@ def task(
         state=record.state.value,
         in_flight=counted.in_flight if counted is not None else 0,
         traffic=_traffic([counted.traffic]) if counted is not None else None,
-        usage=_usage([usage], ended_cpu_secs=0.0) if usage is not None else None,
+        usage=_usage([usage], cpu_secs=usage.cpu_secs) if usage is not None else None,
     )
 
 
 def deployment(
-    record: model.Deployment,
-    counted: model.Counted | None,
-    tasks: Collection[model.Task],
-    usage: Mapping[TaskId, model.Usage],
+    record: model.Deployment, seen: Seen, tasks: Collection[model.Task]
 ) -> answers.DeploymentMetrics:
-    found = [] if counted is None else [counted]
-    of_tasks = counted.tasks if counted is not None else {}
+    counted = [] if seen.counted is None else [seen.counted]
+    of_tasks = {} if seen.counted is None else seen.counted.tasks
     return answers.DeploymentMetrics(
         deployment_id=record.id,
         app_id=record.app_id,
         version=record.version,
         environment=record.environment,
-        in_flight=sum(each.demand.in_flight for each in found),
-        waiting=sum(each.demand.waiting for each in found),
+        in_flight=sum(each.demand.in_flight for each in counted),
+        waiting=sum(each.demand.waiting for each in counted),
         restarts=sum(each.crashed for each in tasks),
-        traffic=_traffic([each.traffic for each in found]),
-        usage=_usage(usage.values(), ended_cpu_secs=sum(each.ended_cpu_secs for each in found)),
-        wakes=shapes.wakes(counted.wakes) if counted is not None else None,
+        traffic=_traffic([each.traffic for each in counted]),
+        usage=_usage(seen.usage.values(), cpu_secs=seen.cpu_secs),
+        wakes=_last_wakes(counted),
         tasks=[
-            task(each, of_tasks.get(each.id), usage.get(each.id)) for each in tasks if each.ended_at is None
+            task(each, of_tasks.get(each.id), seen.usage.get(each.id))
+            for each in tasks
+            if each.ended_at is None
         ],
     )
 
 
-def app(
-    title: AppTitle,
-    counted: Collection[model.Counted],
-    usage: Mapping[TaskId, model.Usage],
-    measured: model.Measured,
-) -> answers.AppMetrics:
-    """Sum up an app's deployments; `usage` may hold tasks of other apps, too."""
-    running = [task_id for each in counted for task_id in each.tasks]
-    seen = [usage[task_id] for task_id in running if task_id in usage]
-    now = _usage(seen, ended_cpu_secs=sum(each.ended_cpu_secs for each in counted))
-    now.memory_peak_bytes = max(measured.memory_peak_bytes, *(each.memory_peak_bytes for each in seen), 0)
-    now.oom_kills += measured.oom_kills
-    woken = [each for each in counted if each.wakes is not None]
-    last = max(woken, key=lambda each: each.demand.last_used, default=None)
+def app(title: AppTitle, seen: Collection[Seen], measured: model.Measured) -> answers.AppMetrics:
+    """Sum up an app's deployments."""
+    counted = [each.counted for each in seen if each.counted is not None]
+    now = [usage for each in seen for usage in each.usage.values()]
+    usage = _usage(now, cpu_secs=sum(each.cpu_secs for each in seen))
+    usage.memory_peak_bytes = max(usage.memory_peak_bytes, measured.memory_peak_bytes)
+    usage.oom_kills += measured.oom_kills
     return answers.AppMetrics(
         app_id=title.id,
         namespace=title.namespace,
         name=title.name,
-        tasks=len(running),
+        tasks=sum(len(each.tasks) for each in seen),
         in_flight=sum(each.demand.in_flight for each in counted),
         waiting=sum(each.demand.waiting for each in counted),
         restarts=measured.crashes,
         traffic=_traffic([each.traffic for each in counted]),
-        usage=now,
-        wakes=shapes.wakes(last.wakes) if last is not None else None,
+        usage=usage,
+        wakes=_last_wakes(counted),
     )
+
+
+def _last_wakes(counted: Iterable[model.Counted]) -> Wakes | None:
+    woken = [each for each in counted if each.wakes is not None]
+    last = max(woken, key=lambda each: each.demand.last_used, default=None)
+    return None if last is None else shapes.wakes(last.wakes)
 
 
 def _traffic(parts: Collection[model.Traffic]) -> answers.Traffic:
@@ -90,12 +87,10 @@ def _traffic(parts: Collection[model.Traffic]) -> answers.Traffic:
     )
 
 
-def _usage(seen: Iterable[model.Usage], *, ended_cpu_secs: float) -> answers.Usage:
-    total = answers.Usage(cpu_secs=ended_cpu_secs, memory_bytes=0, memory_peak_bytes=0, oom_kills=0)
+def _usage(seen: Iterable[model.Usage], *, cpu_secs: float) -> answers.Usage:
+    total = answers.Usage(cpu_secs=round(cpu_secs, 3), memory_bytes=0, memory_peak_bytes=0, oom_kills=0)
     for each in seen:
-        total.cpu_secs += each.cpu_secs
         total.memory_bytes += each.memory_bytes
         total.memory_peak_bytes = max(total.memory_peak_bytes, each.memory_peak_bytes)
         total.oom_kills += each.oom_kills
-    total.cpu_secs = round(total.cpu_secs, 3)
     return total

@@ -11,9 +11,9 @@ from paas.api.kit.routes import Call, Content, NoParams, Reply, Route, route
 from paas.api.kit.times import rfc3339
 from paas.api.native import metric_answers as answers
 from paas.api.native import metric_shapes as shapes
-from paas.api.native import params, scrape, views
-from paas.core.ids import AppId, TaskId
-from paas.core.model import Counted
+from paas.api.native import params, scrape, sightings, views
+from paas.api.native.sightings import Seen
+from paas.core.ids import AppId
 from paas.store import overview, tasks
 from paas.store.overview import AppTitle
 
@@ -21,16 +21,12 @@ from paas.store.overview import AppTitle
 async def all_metrics(call: Call[NoParams, None]) -> Reply:
     """Read what all apps do and use."""
     parts = call.parts
-    of_app: defaultdict[AppId, list[Counted]] = defaultdict(list)
-    for counted in parts.counts.all_counted():
-        of_app[counted.app_id].append(counted)
-    usage = await parts.usage.measure(_running(*(each for found in of_app.values() for each in found)))
+    of_app: defaultdict[AppId, list[Seen]] = defaultdict(list)
+    for seen in await sightings.of_apps(parts):
+        of_app[seen.app_id].append(seen)
     titles = await overview.app_titles(parts.reader)
     measured = await parts.usage.measured([title.id for title in titles])
-    data = [
-        shapes.app(title, of_app.get(title.id, ()), usage, measured.get(title.id, shapes.NEVER_MEASURED))
-        for title in titles
-    ]
+    data = [shapes.app(title, of_app.get(title.id, ()), measured[title.id]) for title in titles]
     return Reply(body=answers.AllMetrics(at=rfc3339(parts.clock.now()), apps=data))
 
 
@@ -38,11 +34,10 @@ async def app_metrics(call: Call[params.AppPath, None]) -> Reply:
     """Read what an app does and uses."""
     parts = call.parts
     app = await views.existing_app(parts, call.params.app_id)
-    counted = parts.counts.counted_of(app.id)
-    usage = await parts.usage.measure(_running(*counted))
+    seen = await sightings.of_apps(parts, app.id)
     measured = await parts.usage.measured([app.id])
     title = AppTitle(id=app.id, namespace=app.namespace, name=app.name)
-    return Reply(body=shapes.app(title, counted, usage, measured.get(app.id, shapes.NEVER_MEASURED)))
+    return Reply(body=shapes.app(title, seen, measured[app.id]))
 
 
 async def deployment_metrics(call: Call[params.DeploymentPath, None]) -> Reply:
@@ -50,8 +45,9 @@ async def deployment_metrics(call: Call[params.DeploymentPath, None]) -> Reply:
     parts = call.parts
     deployment = await views.existing_deployment(parts, call.params.deployment_id)
     known = await tasks.of_deployment(parts.reader, deployment.id)
-    usage = await parts.usage.measure([task.id for task in known if task.ended_at is None])
-    return Reply(body=shapes.deployment(deployment, parts.counts.counted(deployment.id), known, usage))
+    live = [task.id for task in known if task.ended_at is None]
+    seen = await sightings.of_deployment(parts, deployment.id, deployment.app_id, live)
+    return Reply(body=shapes.deployment(deployment, seen, known))
 
 
 async def task_metrics(call: Call[params.TaskPath, None]) -> Reply:
@@ -73,21 +69,15 @@ async def prometheus(call: Call[NoParams, None]) -> web.StreamResponse:
 
 
 async def _scrape(parts: ApiParts) -> scrape.Scrape:
-    counted = parts.counts.all_counted()
-    usage = await parts.usage.measure(_running(*counted))
-    named = await overview.deployment_titles(parts.reader, [each.deployment_id for each in counted])
+    seen = await sightings.of_apps(parts)
+    named = await overview.deployment_titles(parts.reader, [each.id for each in seen])
     titles = await overview.app_titles(parts.reader)
     return scrape.Scrape(
         about=parts.about,
         apps=titles,
         measured=await parts.usage.measured([title.id for title in titles]),
-        deployments=[(named[each.deployment_id], each) for each in counted if each.deployment_id in named],
-        usage=usage,
+        deployments=[(named[each.id], each) for each in seen if each.id in named],
     )
-
-
-def _running(*counted: Counted) -> list[TaskId]:
-    return [task_id for each in counted for task_id in each.tasks]
 
 
 ROUTES: tuple[Route, ...] = (

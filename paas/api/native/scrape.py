@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from paas.api.kit.parts import AboutAgent
-from paas.core.ids import AppId, TaskId
-from paas.core.model import Counted, Measured, PhaseStats, Usage, WakeStats
+from paas.api.native.sightings import Seen
+from paas.core.ids import AppId
+from paas.core.model import Counted, Measured, PhaseStats, WakeStats
 from paas.store.overview import AppTitle, DeploymentTitle
 from paas.tallies import KEPT_WAKES
 
@@ -18,13 +19,12 @@ MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scrape:
-    """All that is told; `usage` is of the tasks that the counted deployments have now."""
+    """All that is told."""
 
     about: AboutAgent
     apps: Sequence[AppTitle]
     measured: Mapping[AppId, Measured]
-    deployments: Sequence[tuple[DeploymentTitle, Counted]]
-    usage: Mapping[TaskId, Usage]
+    deployments: Sequence[tuple[DeploymentTitle, Seen]]
 
 
 def write(scrape: Scrape) -> bytes:
@@ -67,10 +67,11 @@ def _families(scrape: Scrape) -> Iterator[_Family]:
     about = {"version": scrape.about.version, "node": scrape.about.node_id}
     yield _gauge("paas_agent_info", "Which agent this is.", [(about, 1)])
     yield _gauge("paas_apps", "Apps, asleep or awake.", [({}, len(scrape.apps))])
-    every = [(_labels(title), counted) for title, counted in scrape.deployments]
+    deployments = [(_labels(title), seen) for title, seen in scrape.deployments]
+    every = [(labels, seen.counted) for labels, seen in deployments if seen.counted is not None]
     yield from _traffic(every)
     yield from _demand([(labels, one) for labels, one in every if one.tasks or one.demand.waiting])
-    yield from _usage(every, scrape.usage)
+    yield from _usage(deployments)
     yield from _wakes([(labels, one.wakes) for labels, one in every if one.wakes is not None])
     yield from _history(scrape)
 
@@ -78,7 +79,7 @@ def _families(scrape: Scrape) -> Iterator[_Family]:
 def _traffic(every: Sequence[tuple[Labels, Counted]]) -> Iterator[_Family]:
     yield _counter(
         "paas_requests",
-        "Requests by the class of their answer; 1xx are upgrades, none is a client that left before any.",
+        "Requests by the class of their answer; 1xx: upgrades, tcp: connections, none: the client left.",
         [
             ({**labels, "code": code}, count)
             for labels, one in every
@@ -92,24 +93,20 @@ def _traffic(every: Sequence[tuple[Labels, Counted]]) -> Iterator[_Family]:
 
 
 def _demand(busy: Sequence[tuple[Labels, Counted]]) -> Iterator[_Family]:
-    tasks = [(labels, len(one.tasks)) for labels, one in busy]
-    yield _gauge("paas_tasks", "Tasks that take traffic or end what they had.", tasks)
     in_flight = [(labels, one.demand.in_flight) for labels, one in busy]
     yield _gauge("paas_requests_in_flight", "Open requests, streams and tunnels.", in_flight)
     waiting = [(labels, one.demand.waiting) for labels, one in busy]
     yield _gauge("paas_requests_waiting", "Requests that wait for a wake.", waiting)
 
 
-def _usage(every: Sequence[tuple[Labels, Counted]], usage: Mapping[TaskId, Usage]) -> Iterator[_Family]:
-    cpu: list[tuple[Labels, float]] = []
-    memory: list[tuple[Labels, float]] = []
-    for labels, one in every:
-        seen = [usage[task_id] for task_id in one.tasks if task_id in usage]
-        cpu.append((labels, one.ended_cpu_secs + sum(each.cpu_secs for each in seen)))
-        if seen:
-            memory.append((labels, sum(each.memory_bytes for each in seen)))
-    yield _counter("paas_task_cpu_seconds", "Processor time of all tasks, ended ones included.", cpu)
+def _usage(deployments: Sequence[tuple[Labels, Seen]]) -> Iterator[_Family]:
+    started = [(labels, seen) for labels, seen in deployments if seen.tasks]
+    tasks = [(labels, len(seen.tasks)) for labels, seen in started]
+    yield _gauge("paas_tasks", "Tasks started and not ended, frozen ones included.", tasks)
+    memory = [(labels, sum(usage.memory_bytes for usage in seen.usage.values())) for labels, seen in started]
     yield _gauge("paas_task_memory_bytes", "Memory of all tasks, without droppable pages.", memory)
+    cpu = [(labels, seen.cpu_secs) for labels, seen in deployments]
+    yield _counter("paas_task_cpu_seconds", "Processor time of all tasks, ended ones included.", cpu)
 
 
 def _wakes(woken: Sequence[tuple[Labels, WakeStats]]) -> Iterator[_Family]:

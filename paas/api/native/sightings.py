@@ -1,0 +1,75 @@
+"""What deployments do and use just now, put together from counts, rows and measurements."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from paas.api.kit.parts import ApiParts
+from paas.core.ids import AppId, DeploymentId, TaskId
+from paas.core.model import Counted, Usage
+from paas.store import tasks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One deployment."""
+
+    id: DeploymentId
+    app_id: AppId
+    counted: Counted | None  # None: requests do not reach it
+    tasks: frozenset[TaskId]  # started and not ended, frozen ones included
+    usage: Mapping[TaskId, Usage]  # of those that can be measured
+    cpu_secs: float  # since the agent started, ended tasks included; of running ones from their start
+
+
+async def of_apps(parts: ApiParts, app_id: AppId | None = None) -> list[Seen]:
+    """Look at all deployments that did anything since the agent started, or at those of one app."""
+    of_deployment: defaultdict[DeploymentId, set[TaskId]] = defaultdict(set)
+    apps: dict[DeploymentId, AppId] = {}
+    for started in await tasks.started(parts.reader, app_id):
+        of_deployment[started.deployment_id].add(started.task_id)
+        apps[started.deployment_id] = started.app_id
+    found = parts.counts.all_counted() if app_id is None else parts.counts.counted_of(app_id)
+    counted: dict[DeploymentId, Counted | None] = {each.deployment_id: each for each in found}
+    for each in found:
+        of_deployment[each.deployment_id].update(each.tasks)  # a wake is recorded a moment later
+        apps[each.deployment_id] = each.app_id
+    usage = await parts.usage.measure([task_id for some in of_deployment.values() for task_id in some])
+    return [
+        _seen(
+            parts,
+            deployment_id,
+            of,
+            counted.get(deployment_id) or parts.counts.counted(deployment_id),
+            of_deployment[deployment_id],
+            usage,
+        )
+        for deployment_id, of in apps.items()
+    ]
+
+
+async def of_deployment(
+    parts: ApiParts, deployment_id: DeploymentId, app_id: AppId, task_ids: Collection[TaskId]
+) -> Seen:
+    """Look at one deployment, of which these tasks have not ended."""
+    usage = await parts.usage.measure(task_ids)
+    return _seen(parts, deployment_id, app_id, parts.counts.counted(deployment_id), task_ids, usage)
+
+
+def _seen(
+    parts: ApiParts,
+    deployment_id: DeploymentId,
+    app_id: AppId,
+    counted: Counted | None,
+    task_ids: Collection[TaskId],
+    usage: Mapping[TaskId, Usage],
+) -> Seen:
+    own = {task_id: usage[task_id] for task_id in task_ids if task_id in usage}
+    return Seen(
+        id=deployment_id,
+        app_id=app_id,
+        counted=counted,
+        tasks=frozenset(task_ids),
+        usage=own,
+        cpu_secs=parts.counts.cpu_secs(deployment_id, sum(each.cpu_secs for each in own.values())),
+    )
