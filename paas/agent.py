@@ -34,6 +34,7 @@ from paas.drivers.process import ProcessDriver
 from paas.engine.commands import Commands, TcpPortRange
 from paas.engine.janitor import Janitor, Retention
 from paas.engine.metering import Metering
+from paas.engine.neighbours import ProxyPlace
 from paas.engine.ports import is_free
 from paas.engine.reconciler import Pokes, Reconciler
 from paas.engine.world import EngineSettings, World
@@ -129,6 +130,7 @@ async def _wired(
 ) -> AsyncIterator[Parts]:
     vault = _vault(state)
     await vault.check(await registries.key_ids(database.reader))
+    proxy_host, proxy_port = split_address(config.proxy.listen)
     clock = SystemClock()
     pokes = Pokes()
     router = Router(clock, pokes.poke)
@@ -181,6 +183,7 @@ async def _wired(
             task_ended=logs.unwatch,
             copy_of_log=logs.copy_of,
             poke=pokes.poke,
+            proxy=ProxyPlace(host=proxy_host, port=proxy_port),
         )
         yield Parts(
             state=state,
@@ -225,7 +228,7 @@ async def _listening(config: Config, user: AppsUser, parts: Parts) -> AsyncItera
     proxy = Proxy(parts.router, parts.world.clock, _proxy_limits(config))
     try:
         proxy_host, proxy_port = split_address(config.proxy.listen)
-        proxy_port = await proxy.start(proxy_host, proxy_port)
+        proxy_port = parts.world.proxy.port = await proxy.start(proxy_host, proxy_port)
         # The API and its library take longer to load than all the rest: traffic is let in before.
         server = await asyncio.to_thread(importlib.import_module, "paas.api.server")
         api: ApiServer = server.ApiServer(_api_parts(config, user, parts, proxy_port))

@@ -80,6 +80,9 @@ class LazyDriver(Generic[T]):
     def own_network(self) -> bool:
         return True
 
+    async def host_address(self) -> str:
+        return await (await self._driver()).host_address()
+
     async def prepare(self, spec: TaskSpec) -> None:
         await (await self._driver()).prepare(spec)
 

@@ -275,6 +275,7 @@ class TaskSpec:
     pids: int | None = None
     max_runtime_secs: float | None
     grace_secs: float = 10  # between being asked to end and being killed
+    hosts: Mapping[str, str] = field(default_factory=dict)  # addresses of names, in a network of its own
     volumes: tuple[Volume, ...] = ()
 
 

@@ -35,6 +35,9 @@ class Driver(Protocol):
     def own_network(self) -> bool:
         """Say whether each task has an address of its own, so that ports need not differ."""
 
+    async def host_address(self) -> str:
+        """Give the address at which its tasks reach this machine."""
+
     async def prepare(self, spec: TaskSpec) -> None:
         """Make everything that a start would have to wait for, short of starting."""
 

@@ -57,6 +57,11 @@ class DockerDriver:
     def own_network(self) -> bool:
         return True
 
+    async def host_address(self) -> str:
+        """Give the gateway of the network that the containers share. Raises Unavailable."""
+        with _told_as(Unavailable):
+            return await self.network.gateway()
+
     async def __aenter__(self) -> Self:
         """Begin to follow the engine; one that does not answer is waited for."""
         await self._group.__aenter__()

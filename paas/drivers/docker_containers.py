@@ -75,6 +75,7 @@ def _host_config(spec: TaskSpec, network: str, mounts: list[dict[str, Any]]) -> 
     cpu_millis = min(max(LEAST_CPU_MILLIS, spec.cpu_millis), 1000 * (os.cpu_count() or 1))
     return {
         "NetworkMode": network,
+        "ExtraHosts": [f"{name}:{address}" for name, address in sorted(spec.hosts.items())],
         "NanoCpus": cpu_millis * 1_000_000,
         "Memory": memory_bytes,
         "MemorySwap": memory_bytes,  # of both together: no swap

@@ -18,6 +18,7 @@ class Network:
         self._agent_id = agent_id
         self._making = asyncio.Lock()
         self._was_made = False
+        self._gateway: str | None = None
 
     async def ensure(self) -> None:
         """Make it the first time; later it is believed to be there."""
@@ -28,6 +29,7 @@ class Network:
         """Make it unless it is there. Raises Unavailable, or Refused, as when it has no addresses left."""
         async with self._making:
             if await self._found() is None:
+                self._gateway = None
                 await self._create()
             self._was_made = True
 
@@ -43,7 +45,15 @@ class Network:
             )
 
     async def gateway(self) -> str:
-        """Give the address at which containers reach this machine. Raises Unavailable and Refused."""
+        """Give the address at which containers reach this machine. Raises Unavailable and Refused.
+
+        It is asked for once: another network would have to be made before it is another.
+        """
+        if self._gateway is None:
+            self._gateway = await self._ask_gateway()
+        return self._gateway
+
+    async def _ask_gateway(self) -> str:
         await self.make()
         found = await self._found() or {}
         for subnet in found.get("IPAM", {}).get("Config") or ():

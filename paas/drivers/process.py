@@ -80,6 +80,9 @@ class ProcessDriver:
     def own_network(self) -> bool:
         return False
 
+    async def host_address(self) -> str:
+        return HOST
+
     async def __aenter__(self) -> Self:
         """Make the folders and try a launcher. Raises StateUnusable, with the cause, if that fails."""
         await asyncio.to_thread(self._open)

@@ -18,6 +18,7 @@ from paas.core.model import Address, Instance, Refusal, Task, TaskSpec
 from paas.core.resources import cpu_millis, memory_bytes
 from paas.core.states import TaskState
 from paas.engine.log_pump import LogPumps
+from paas.engine.neighbours import Neighbours
 from paas.engine.ports import PortPool
 from paas.engine.readiness import until_ready
 from paas.engine.world import World
@@ -39,6 +40,7 @@ class Lifecycle:
         self._world = world
         self._group = group
         self._ports = PortPool(world.settings.first_port, world.settings.last_port, run=os.getpid())
+        self._neighbours = Neighbours(world.database, world.proxy, world.settings.domain)
         self._port_of: dict[TaskId, int] = {}
         self._log_pumps = LogPumps(world.copy_of_log, group)
         self._starting: set[TaskId] = set()
@@ -59,7 +61,8 @@ class Lifecycle:
         """Do ahead what a start would wait for; what fails here fails again, with its reason, there."""
         try:
             port = self._own_port(stored) or 0
-            await self._world.driver(stored.deployment).prepare(self._spec(stored, task_id, port=port))
+            spec = await self._spec(stored, task_id, port=port)
+            await self._world.driver(stored.deployment).prepare(spec)
         except PaasError as error:
             logger.warning(
                 "Cannot prepare a task: %s",
@@ -89,7 +92,7 @@ class Lifecycle:
             port = self._port_for(stored, task)
             if stored.deployment.spec.exclusive_paths:
                 task = await self._claim_volumes(stored, task, port, started_at)
-            spec = self._spec(stored, task.id, port=port)
+            spec = await self._spec(stored, task.id, port=port)
             submitted_at = self._world.clock.monotonic()
             instance = await self._start_in_time(stored, spec)
             begun_at = self._world.clock.monotonic()
@@ -355,11 +358,14 @@ class Lifecycle:
             await self._world.metering.note_end(stored.app.id, task, crashed=crashed, oom_killed=oom_killed)
         await driver.forget(task.id)
 
-    def _spec(self, stored: Stored, task_id: TaskId, *, port: int) -> TaskSpec:
+    async def _spec(self, stored: Stored, task_id: TaskId, *, port: int) -> TaskSpec:
         deployment, artifact = stored.deployment, stored.artifact
         sha256 = None if artifact is None else artifact.sha256
         if deployment.command is None or (sha256 is None and deployment.image is None):
             raise StartFailed("its artifact is gone")
+        around = await self._neighbours.around(
+            stored.app, deployment.environment, self._world.driver(deployment)
+        )
         return TaskSpec(
             task_id=task_id,
             deployment_id=deployment.id,
@@ -369,6 +375,7 @@ class Lifecycle:
             image=deployment.image or "",
             command=deployment.command,
             env={
+                **around.env,
                 **deployment.spec.env,
                 "DEPLOYMENT_ID": deployment.id,
                 "APP_NAME": stored.app.name,
@@ -381,6 +388,7 @@ class Lifecycle:
             max_runtime_secs=deployment.spec.max_runtime_secs,
             grace_secs=deployment.spec.stop_grace_secs,
             volumes=deployment.spec.volumes,
+            hosts=around.hosts,
         )
 
 

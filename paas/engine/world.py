@@ -1,13 +1,14 @@
 """What the reconciler and the executor share: the parts that act, and plain settings."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from paas.core.ids import DeploymentId, TaskId
 from paas.core.model import Deployment, ProcessType
 from paas.core.ports import Builder, Clock, Driver, Freezer
 from paas.engine.metering import Metering
+from paas.engine.neighbours import ProxyPlace
 from paas.log_copy import LogCopy
 from paas.router import Router
 from paas.store.database import Database
@@ -36,6 +37,7 @@ class World:
     task_ended: Callable[[TaskId], None]
     copy_of_log: Callable[[TaskId], LogCopy]  # where to keep what a task wrote, if its driver tells it
     poke: Callable[[DeploymentId], None]
+    proxy: ProxyPlace = field(default_factory=ProxyPlace)
 
     def driver(self, deployment: Deployment) -> Driver:
         return self.drivers[deployment.spec.process_type]

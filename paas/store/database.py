@@ -47,7 +47,7 @@ class Tx(Reader):
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
         super().__init__(connection)
-        self.touched: set[str] = set()  # ids of the apps and deployments that were written about
+        self.touched: set[str] = set()  # ids of apps and deployments written about, and what happened
 
     async def write(self, sql: str, values: Sequence[Value] = ()) -> int:
         """Run one statement and return how many rows it changed."""

@@ -30,7 +30,7 @@ async def append(
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
         (at, kind, app_id, deployment_id, task_id, reason, msgspec.json.encode(facts or {}).decode()),
     )
-    tx.touched.update(name for name in (app_id, deployment_id) if name is not None)
+    tx.touched.update(name for name in (app_id, deployment_id, kind) if name is not None)
 
 
 class Feed:

@@ -223,6 +223,9 @@ class FakeDriver:
     def own_network(self) -> bool:
         return False
 
+    async def host_address(self) -> str:
+        return HOST
+
     async def hints(self) -> AsyncGenerator[TaskId, None]:
         while True:
             yield await self._hints.get()

@@ -44,3 +44,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 http.server.ThreadingHTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()
 """
+
+# Answers with what the app "other" answers to curl.
+ASKS_BY_CURL = b"""#!/usr/bin/env python3
+import http.server, os, subprocess
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        said = subprocess.run(["curl", "-sS", os.environ["PAAS_OTHER_URL"]], capture_output=True)
+        self.send_response(200 if said.returncode == 0 else 502); self.end_headers()
+        self.wfile.write(said.stdout or said.stderr)
+    def log_message(self, *arguments):
+        pass
+http.server.ThreadingHTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()
+"""
