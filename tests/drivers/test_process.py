@@ -173,7 +173,8 @@ async def test_a_hundred_tasks_at_once_cost_no_descriptor_when_gone(rig: NativeR
 
         await run_to_the_end(driver, rig, 100)
 
-        await until(lambda: parked(rig) == 1 and descriptors() <= before)
+        # Its pipe and its pidfd may not have been open yet before; a leak in every task would show as 100.
+        await until(lambda: parked(rig) == 1 and descriptors() <= before + 2)
     assert parked(rig) == 0
 
 
