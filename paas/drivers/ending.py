@@ -35,6 +35,7 @@ class Running:
     group: str
     instance: Instance
     stopped: tuple[int, ...] | None = ()  # its processes that a signal holds; None: another agent sent it
+    group_id: int | None = None  # of that group, as the kernel counts them; None: not known yet
     started_at: float = field(default_factory=time.monotonic)  # or found
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 

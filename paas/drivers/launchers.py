@@ -36,6 +36,7 @@ class Launcher:
     pidfd: int  # readable when it has ended
     pipe: int  # its order goes here; closing it sends the launcher home
     group: str  # its control group, where there are any
+    group_id: int | None  # by which the kernel knows that
     record: Path  # locked by it; linked into the run it is given
 
     def order(self, task_id: TaskId, port: int) -> None:
@@ -70,7 +71,7 @@ class Spawner:
                 pid, pipe = self._start(record)
                 on_failure.callback(os.waitpid, pid, 0)
                 on_failure.callback(os.close, pipe)
-                self._contain(group, pid)
+                group_id = self._contain(group, pid)
                 os.write(record, f"launcher {pid} {group}\n".encode())
                 with contextlib.suppress(BrokenPipeError):  # it has ended, which whoever waits for it sees
                     os.write(pipe, b"\n")  # what it forks from now on is contained as well
@@ -78,7 +79,7 @@ class Spawner:
             finally:
                 os.close(record)  # the launcher holds the lock now, alone
             on_failure.pop_all()
-        return Launcher(pid=pid, pidfd=pidfd, pipe=pipe, group=group, record=path)
+        return Launcher(pid=pid, pidfd=pidfd, pipe=pipe, group=group, group_id=group_id, record=path)
 
     def check(self) -> None:
         """Try a launcher. Raises StateUnusable where none would work: better at the start than at a wake."""
@@ -144,10 +145,12 @@ class Spawner:
             os.close(reader)
         return pid, writer
 
-    def _contain(self, group: str, pid: int) -> None:
-        if self._cgroups is not None:
-            self._cgroups.make(group)
-            self._cgroups.add(group, pid)
+    def _contain(self, group: str, pid: int) -> int | None:
+        if self._cgroups is None:
+            return None
+        self._cgroups.make(group)
+        self._cgroups.add(group, pid)
+        return self._cgroups.id_of(group)
 
 
 class LauncherPool:

@@ -205,7 +205,8 @@ class ProcessDriver:
         if listener is None:
             return False
         if self._cgroups is not None and listener.cgroup_id is not None:
-            return listener.cgroup_id == self._cgroups.id_of(running.group)
+            running.group_id = running.group_id or self._cgroups.id_of(running.group)
+            return listener.cgroup_id == running.group_id
         members = self._ender.members_of(running)
         return await asyncio.to_thread(lambda: is_open_in(members(), listener.inode))
 
@@ -251,10 +252,12 @@ class ProcessDriver:
             raise StartFailed(f"cannot start task {spec.task_id}: {error.strerror or error}") from error
         launcher.leave()
         self._prepared.pop(spec.task_id, None)
-        return self._watch(spec.task_id, launcher.pid, launcher.pidfd, launcher.group, spec.port)
+        instance = self._watch(spec.task_id, launcher.pid, launcher.pidfd, launcher.group, spec.port)
+        self._running[spec.task_id].group_id = launcher.group_id
+        return instance
 
     def _limit(self, launcher: Launcher, spec: TaskSpec) -> None:
-        if self._cgroups is not None:
+        if self._cgroups is not None and self._cgroups.controllers:
             self._cgroups.limit(launcher.group, memory_bytes=spec.memory_bytes, cpu_millis=spec.cpu_millis)
 
     def _watch(self, task_id: TaskId, launcher: int, pidfd: int, group: str, port: int | None) -> Instance:

@@ -56,48 +56,64 @@ async def until_ready(
 async def _until_accepting(
     address: Address, has_ended: Callable[[], bool], is_its_own: Callable[[], Awaitable[bool]]
 ) -> socket.socket:
-    """Try to connect: eagerly for the programs that are up in a millisecond, then with more patience.
-
-    The question comes first: it costs less than a connection that is refused.
-    """
+    """Try to connect: eagerly for the programs that are up in a millisecond, then with more patience."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    async with ticking(EAGER_SECS) as ticks:
-        while loop.time() - began < EAGER_FOR_SECS:
-            await ticks.next()
-            if await is_its_own() and (accepted := await _connect(loop, address)) is not None:
-                return accepted
-            _refuse_if(has_ended())
-    while True:
-        if await is_its_own() and (accepted := await _connect(loop, address)) is not None:
-            return accepted
-        _refuse_if(has_ended())
-        await asyncio.sleep(QUICK_SECS if loop.time() - began < QUICK_FOR_SECS else PATIENT_SECS)
-
-
-async def _connect(loop: asyncio.AbstractEventLoop, address: Address) -> socket.socket | None:
-    """Try once to connect; None: nobody accepts."""
-    target = (address.host, address.port)
     with contextlib.ExitStack() as on_failure:
-        probe = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        probe = _Probe(loop, address)
         on_failure.callback(probe.close)
-        probe.setblocking(False)
-        outcome = probe.connect_ex(target)
+        async with ticking(EAGER_SECS) as ticks:
+            while loop.time() - began < EAGER_FOR_SECS:
+                await ticks.next()
+                if await probe.connects() and await is_its_own():
+                    on_failure.pop_all()
+                    return probe.connection
+                _refuse_if(has_ended())
+        while not (await probe.connects() and await is_its_own()):
+            _refuse_if(has_ended())
+            await asyncio.sleep(QUICK_SECS if loop.time() - began < QUICK_FOR_SECS else PATIENT_SECS)
+        on_failure.pop_all()
+    return probe.connection
+
+
+class _Probe:
+    """Tries to connect, with the same socket after each plain refusal: Linux lets it, and it is cheaper."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, address: Address) -> None:
+        self._loop = loop
+        self._target = (address.host, address.port)
+        self._is_spent = False
+        self.connection = _new_socket()
+
+    async def connects(self) -> bool:
+        """Say whether somebody accepts a new connection: `connection`, until this is asked again."""
+        if self._is_spent:
+            self.close()
+            self.connection = _new_socket()
+        self._is_spent = True
+        outcome = self.connection.connect_ex(self._target)
         if outcome == errno.EINPROGRESS:
-            outcome = probe.connect_ex(target)  # on loopback the answer is there already
+            outcome = self.connection.connect_ex(self._target)  # on loopback the answer is there already
         if outcome == errno.EALREADY:
             try:
                 async with asyncio.timeout(CONNECT_SECS):
-                    await loop.sock_connect(probe, target)
+                    await self._loop.sock_connect(self.connection, self._target)
             except (OSError, TimeoutError):
-                return None
+                return False
         elif outcome:
-            return None
+            self._is_spent = outcome != errno.ECONNREFUSED
+            return False
         # A port nobody listens on may connect to itself (RFC 9293, simultaneous open).
-        if probe.getsockname() == probe.getpeername():
-            return None
-        on_failure.pop_all()
-    return probe
+        return bool(self.connection.getsockname() != self.connection.getpeername())
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+def _new_socket() -> socket.socket:
+    connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    connection.setblocking(False)
+    return connection
 
 
 def _refuse_if(has_ended: bool) -> None:  # noqa: FBT001 - the name says what it is

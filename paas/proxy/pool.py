@@ -50,21 +50,15 @@ class Pool:
 
     def connect(self, upstream: Upstream, asker: Asker) -> None:
         """Open a connection, when it is its turn; `asker` is told in a later turn of the loop."""
-        connection = UpstreamConnection(self, upstream)
-        self.open(upstream, connection, asker.connect_failed, lambda: asker.connected(connection))
+        connection = UpstreamConnection(self, upstream, asker)
+        self.open(upstream, connection, connection.was_not_made)
 
-    def open(
-        self,
-        upstream: Upstream,
-        protocol: asyncio.Protocol,
-        failed: Callable[[str], None],
-        connected: Callable[[], None] | None = None,
-    ) -> None:
+    def open(self, upstream: Upstream, protocol: asyncio.Protocol, failed: Callable[[str], None]) -> None:
         """Connect a protocol, when it is its turn; `answered` must follow once if that succeeds."""
         opening = self._openings.get(upstream)
         if opening is None:
             opening = self._openings[upstream] = Opening()
-        opening.enter(lambda: self._begin_to_connect(upstream, protocol, failed, connected))
+        opening.enter(lambda: self._begin_to_connect(upstream, protocol, failed))
 
     def answered(self, upstream: Upstream) -> None:
         """Let the next one in, now that a new connection was heard from or is lost."""
@@ -108,13 +102,9 @@ class Pool:
             self.discard(upstream)
 
     def _begin_to_connect(
-        self,
-        upstream: Upstream,
-        protocol: asyncio.Protocol,
-        failed: Callable[[str], None],
-        connected: Callable[[], None] | None,
+        self, upstream: Upstream, protocol: asyncio.Protocol, failed: Callable[[str], None]
     ) -> None:
-        connecting = self._connect(upstream, protocol, failed, connected, upstream.take_accepted())
+        connecting = self._connect(upstream, protocol, failed, upstream.take_accepted())
         task = self._tasks.create_task(connecting, name="proxy.connect")
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
@@ -124,7 +114,6 @@ class Pool:
         upstream: Upstream,
         protocol: asyncio.Protocol,
         failed: Callable[[str], None],
-        connected: Callable[[], None] | None,
         accepted: socket.socket | None,
     ) -> None:
         loop = asyncio.get_running_loop()
@@ -139,6 +128,3 @@ class Pool:
             self.answered(upstream)
             # Told by the loop, so that a fault in the answer ends one request and not this group.
             loop.call_soon(failed, f"cannot connect to the app: {reason}")
-        else:
-            if connected is not None:
-                loop.call_soon(connected)

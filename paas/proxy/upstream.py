@@ -30,6 +30,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_body",
         "_buffer",
         "_lasts",
+        "_opener",
         "_paused",
         "_pool",
         "_reader",
@@ -42,8 +43,10 @@ class UpstreamConnection(asyncio.Protocol):
         "upstream",
     )
 
-    def __init__(self, pool: Keeper, upstream: Upstream) -> None:
+    def __init__(self, pool: Keeper, upstream: Upstream, opener: Asker | None = None) -> None:
+        """Begin one that is not connected yet; `opener` is told once it is."""
         self._pool = pool
+        self._opener = opener
         self.upstream = upstream
         self.transport: asyncio.Transport
         self._reader = ResponseReader()
@@ -63,6 +66,14 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport = transport = cast(asyncio.Transport, transport)
         high = self._pool.limits.buffer_bytes
         transport.set_write_buffer_limits(high=high, low=high // 4)
+        opener, self._opener = self._opener, None
+        if opener is not None:
+            opener.connected(self)
+
+    def was_not_made(self, reason: str) -> None:
+        opener, self._opener = self._opener, None
+        if opener is not None:  # else it was, in the last moment, and its loss was told
+            opener.connect_failed(reason)
 
     def send(self, asker: Asker, data: bytes, *, is_whole: bool) -> None:
         """Begin a request; unless `is_whole`, its body follows through `transport`."""
