@@ -79,6 +79,7 @@ class DeployOptions(TypedDict):
     tcp: bool
     proxy_port: int | None
     idle_timeout: float | None
+    freeze_after: float | None
     no_sleep: bool
     max_runtime: float | None
     start_timeout: float | None
@@ -104,6 +105,7 @@ class DeployOptions(TypedDict):
 @click.option("--tcp", is_flag=True, help="It speaks no HTTP: a port of the proxy's leads to it.")
 @click.option("--proxy-port", type=int, metavar="N", help="That port; --tcp goes without saying.")
 @click.option("--idle-timeout", type=Seconds(), help="Sleep after so long without use: 90, 5m.")
+@click.option("--freeze-after", type=Seconds(), help="Freeze it before that, after so long without use.")
 @click.option("--no-sleep", is_flag=True, help="Never sleep (cold_start_enabled: false).")
 @click.option("--max-runtime", type=Seconds(), help="End a task after so long.")
 @click.option("--start-timeout", type=Seconds(), help="How long it may take to become ready.")
@@ -153,6 +155,7 @@ def _wishes(options: DeployOptions) -> dict[str, object]:
         "pull": "always" if options["pull"] else None,
         "volumes": list(options["volume"]) or None,
         "idle_timeout_secs": options["idle_timeout"],
+        "idle": {"freeze_after_secs": options["freeze_after"]} if options["freeze_after"] else None,
         "cold_start_enabled": False if options["no_sleep"] else None,
         "max_runtime_secs": options["max_runtime"],
         "start_timeout_secs": options["start_timeout"],

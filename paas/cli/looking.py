@@ -16,6 +16,7 @@ from paas.cli.views import (
     AppPage,
     Deployment,
     DeploymentMetrics,
+    Spec,
     TaskPage,
     Traffic,
     Usage,
@@ -132,14 +133,12 @@ def _measured(metrics: AppMetrics | None) -> tuple[str, ...]:
 
 def _print_status(app: App, deployment: Deployment, metrics: AppMetrics) -> None:
     click.echo(f"{click.style(app.title, bold=True)} is {output.coloured_activity(deployment.activity)}")
-    spec = deployment.spec
-    sleeps = f"after {spec.idle_timeout_secs:g} s without use" if spec.cold_start_enabled else "never"
     output.fields(
         [
             ("version", f"v{deployment.version} in {deployment.environment_slug}, {deployment.state}"),
             ("deployed", output.ago(deployment.created_at)),
             ("tasks", f"{deployment.tasks_ready} of {deployment.tasks_total} ready"),
-            ("sleeps", sleeps),
+            ("sleeps", _sleeps(deployment.spec)),
             ("last used", output.ago(deployment.last_used_at)),
             ("open", f"{deployment.in_flight} requests keep it awake" if deployment.in_flight else None),
             ("waiting", f"{deployment.waiting} requests" if deployment.waiting else None),
@@ -155,6 +154,15 @@ def _print_status(app: App, deployment: Deployment, metrics: AppMetrics) -> None
             ("urls", " ".join(deployment.urls) or None),
         ]
     )
+
+
+def _sleeps(spec: Spec) -> str:
+    if not spec.cold_start_enabled:
+        return "never"
+    idle = spec.idle
+    stop_after = spec.idle_timeout_secs if idle.stop_after_secs is None else idle.stop_after_secs
+    frozen = "" if idle.freeze_after_secs is None else f"frozen after {idle.freeze_after_secs:g} s, stopped "
+    return f"{frozen}after {stop_after:g} s without use"
 
 
 def _wakes(wakes: Wakes | None) -> str | None:

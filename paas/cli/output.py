@@ -11,6 +11,7 @@ ACTIVITY_COLOURS = {
     "idle": "green",
     "waking": "cyan",
     "deploying": "cyan",
+    "frozen": "blue",
     "asleep": "blue",
     "crashed": "red",
     "failed": "red",

@@ -45,7 +45,9 @@ def scale_command(session: Session, name: AppName, count: int) -> None:
     seen = watching.until(
         client,
         deployment_id,
-        lambda now: now.activity == "asleep" or (now.tasks_ready == count and count > 0),
+        lambda now: (
+            now.activity == "asleep" or (count > 0 and (now.activity == "frozen" or now.tasks_ready == count))
+        ),
         Wait(wish=f"scale {name} to {count}", after=after, limit_seconds=MARGIN_SECONDS + DRAIN_SECONDS),
     )
     _show(session, seen, f"{name} has {watching.task_words(count)}{_how(seen.deployment)}")
@@ -136,8 +138,7 @@ def _show(session: Session, seen: Look, sentence: str) -> None:
 
 
 def _how(deployment: Deployment) -> str:
-    if deployment.activity != "asleep":
+    if deployment.activity not in ("asleep", "frozen"):
         return ""
-    return (
-        "; it is asleep and starts them on the next request" if deployment.spec.replicas else "; it is asleep"
-    )
+    state = f"; it is {deployment.activity}"
+    return f"{state} and starts them on the next request" if deployment.spec.replicas else state

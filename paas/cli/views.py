@@ -82,10 +82,16 @@ class AppPage(Record, frozen=True, kw_only=True):
     total: int
 
 
+class Idle(Record, frozen=True, kw_only=True):
+    freeze_after_secs: float | None = None
+    stop_after_secs: float | None = None
+
+
 class Spec(Record, frozen=True, kw_only=True):
     replicas: int
     cold_start_enabled: bool = True
     idle_timeout_secs: float = 300
+    idle: Idle = Idle()
     start_timeout_secs: float = 60
     stop_grace_secs: float = 10
     image: str | None = None

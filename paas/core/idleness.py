@@ -25,18 +25,23 @@ class Wanted:
 def wanted(
     deployment: Deployment, demand: Demand, now: float, *, found_at: float, can_freeze: bool
 ) -> Wanted:
-    """Say how awake it should be now. `found_at`: when this agent found frozen tasks of it, else 0."""
+    """Say how awake it should be now.
+
+    `found_at`: when this agent found frozen tasks of it, else 0. That counts as use, since the last use
+    was in the memory of the agent before, but it thaws nothing.
+    """
     spec = deployment.spec
     if not spec.cold_start_enabled:
         return Wanted(level=Level.AWAKE if deployment.state is DeploymentState.ACTIVE else Level.ASLEEP)
     if demand.waiting:
         return Wanted(level=Level.AWAKE)
-    used_at = max(demand.last_used, deployment.woken_at, found_at)
-    if used_at <= deployment.slept_at:
+    used_at = max(demand.last_used, deployment.woken_at)
+    kept_from = max(used_at, found_at)
+    if kept_from <= deployment.slept_at:
         return Wanted(level=Level.ASLEEP)
     if demand.in_flight:
         return Wanted(level=Level.AWAKE, until_idle=True)
-    stop_at = used_at + spec.stops_after_secs
+    stop_at = kept_from + spec.stops_after_secs
     freeze_after = spec.idle.freeze_after_secs
     freeze_at = stop_at if freeze_after is None or not can_freeze else min(stop_at, used_at + freeze_after)
     if now < freeze_at:

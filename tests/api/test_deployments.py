@@ -134,6 +134,9 @@ async def test_activity_follows_traffic_and_tasks(api: Api) -> None:
     assert await activity() == "running"
     api.router.give_back(upstream)
     api.router.withdraw(id_, task_id)
+    api.router.note_frozen(id_, [task_id])
+    assert await activity() == "frozen"
+    api.router.note_frozen(id_, [])
     assert await activity() == "asleep"
     waiter = api.router.wait(entry, lambda _: None)
     assert await activity() == "waking"

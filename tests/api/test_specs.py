@@ -41,6 +41,7 @@ async def test_every_field_is_taken_as_given(api: Api) -> None:
         "env": {"LOG_LEVEL": "info"},
         "cold_start_enabled": False,
         "idle_timeout_secs": 1.5,
+        "idle": {"freeze_after_secs": 1, "stop_after_secs": 90},
         "max_runtime_secs": 60,
         "volumes": [],
         "start_timeout_secs": 5,
@@ -101,6 +102,17 @@ async def test_default_spec_of_the_app_supplies_what_the_body_leaves_out(api: Ap
         ({"env": {"A": "x" * 70_000}}, "env", ""),
         ({"idle_timeout_secs": 0}, "idle_timeout_secs", "31536000"),
         ({"idle_timeout_secs": 31_536_001}, "idle_timeout_secs", "31536000"),
+        ({"idle": {"freeze_after_secs": 0}}, "idle.freeze_after_secs", "31536000"),
+        ({"idle": {"stop_after_secs": 0}}, "idle.stop_after_secs", "31536000"),
+        ({"idle": {"freeze_after_secs": 300}}, "idle.freeze_after_secs", "give less"),
+        ({"idle": {"freeze_after_secs": 9, "stop_after_secs": 9}}, "idle.freeze_after_secs", "give less"),
+        (
+            {"idle": {"freeze_after_secs": 60}, "idle_timeout_secs": 30},
+            "idle.freeze_after_secs",
+            "idle_timeout_secs",
+        ),
+        ({"idle": {"thaw_after_secs": 60}}, "idle.thaw_after_secs", ""),
+        ({"idle": None}, "idle", ""),
         ({"max_runtime_secs": 0.5}, "max_runtime_secs", "at least 1"),
         ({"environment": "Production"}, "environment", "lower-case"),
         ({"environment": "x" * 31}, "environment", "30"),
@@ -219,3 +231,19 @@ async def test_bad_patch_is_refused_by_field(api: Api, body: Json, status: HTTPS
     answered, error = await api.ask("PATCH", f"/api/v1/deployments/{deployment['id']}", body)
 
     assert (answered, error["field"]) == (status, field)
+
+
+async def test_levels_of_sleep_are_checked_over_what_the_app_and_the_deployment_have(api: Api) -> None:
+    app = await api.app(default_deployment_spec={"idle": {"freeze_after_secs": 60}})
+    deployment = await api.deployment(app["id"], idle={"stop_after_secs": 120})
+    path = f"/api/v1/deployments/{deployment['id']}"
+
+    created, error = await api.ask("POST", f"/api/v1/apps/{app['id']}/deployments", {"idle_timeout_secs": 60})
+    changed, refused = await api.ask("PATCH", path, {"spec": {"idle": {"stop_after_secs": 60}}})
+    taken_away, after = await api.ask("PATCH", path, {"spec": {"idle": {"freeze_after_secs": None}}})
+
+    assert deployment["spec"]["idle"] == {"freeze_after_secs": 60, "stop_after_secs": 120}
+    assert (created, error["field"]) == (HTTPStatus.UNPROCESSABLE_ENTITY, "idle.freeze_after_secs")
+    assert (changed, refused["field"]) == (HTTPStatus.UNPROCESSABLE_ENTITY, "spec.idle.freeze_after_secs")
+    assert taken_away == HTTPStatus.OK
+    assert after["spec"]["idle"] == {"freeze_after_secs": None, "stop_after_secs": 120}

@@ -40,7 +40,7 @@ async def test_second_deploy_is_a_new_version_with_its_options(
     result = paas.ok(
         *("deploy", program(), "-e", "COLOUR=blue=ish", "--env", "EMPTY=", "--replicas", "2"),
         *("--idle-timeout", "5m", "--health-path", "/", "--memory", "64Mi", "--max-runtime", "2h"),
-        *("--no-sleep", "--json"),
+        *("--freeze-after", "1m", "--no-sleep", "--json"),
     )
 
     deployment = json.loads(result.out)
@@ -49,6 +49,7 @@ async def test_second_deploy_is_a_new_version_with_its_options(
     assert spec["env"] == {"COLOUR": "blue=ish", "EMPTY": ""}
     assert (spec["replicas"], spec["idle_timeout_secs"], spec["max_runtime_secs"]) == (2, 300, 7200)
     assert (spec["networking"]["health_path"], spec["resources"]["memory"]) == ("/", "64Mi")
+    assert spec["idle"] == {"freeze_after_secs": 60, "stop_after_secs": None}
     assert spec["cold_start_enabled"] is False
     assert (await agent.get("hello")).body == b"blue=ish"
 

@@ -87,12 +87,12 @@ def test_put_to_sleep_it_is_stopped() -> None:
     assert plan(asked, 1101).actions[0] == StopTask(task("1"), "idle", only_if_idle=False)
 
 
-def test_frozen_tasks_that_a_restarted_agent_finds_were_used_when_it_started() -> None:
+def test_frozen_tasks_that_a_restarted_agent_finds_stay_so_as_if_used_when_it_started() -> None:
     """Their own last use was in the memory of the agent before."""
     found = replace(frozen(task("1"), last_used=0), opened_at=5000)
 
-    assert plan(found, 5001).actions == (ThawTask(task("1")),)
-    assert plan(found, 5030).actions == ()
+    assert plan(found, 5001).actions == ()
+    assert plan(found, 5001).look_again_at == 5600
     assert StopTask in kinds(plan(found, 5600).actions)
 
 

@@ -16,7 +16,7 @@ TcpAddress = Annotated[
 Status = Literal["pending", "running", "succeeded", "failed", "cancelled"]
 State = Literal["queued", "building", "starting", "active", "superseded", "stopped", "failed", "cancelled"]
 Activity = Literal[
-    "deploying", "running", "idle", "waking", "asleep", "crashed", "stopped", "failed", "cancelled"
+    "deploying", "running", "idle", "waking", "frozen", "asleep", "crashed", "stopped", "failed", "cancelled"
 ]
 
 

@@ -130,6 +130,34 @@ class NetworkingFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True)
     ) = UNSET
 
 
+class IdleFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    freeze_after_secs: (
+        Annotated[
+            float,
+            Meta(
+                ge=1,
+                le=YEAR_SECS,
+                description="idle seconds before its processes are frozen, their memory kept, 1 to 31536000,"
+                " below those before it is stopped; null: never",
+            ),
+        ]
+        | UnsetType
+        | None
+    ) = UNSET
+    stop_after_secs: (
+        Annotated[
+            float,
+            Meta(
+                ge=1,
+                le=YEAR_SECS,
+                description="idle seconds before it is stopped, 1 to 31536000; null: idle_timeout_secs",
+            ),
+        ]
+        | UnsetType
+        | None
+    ) = UNSET
+
+
 class VolumeFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A folder of the host in a container."""
 
@@ -225,6 +253,7 @@ class SpecFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         ]
         | UnsetType
     ) = UNSET
+    idle: IdleFields | UnsetType = UNSET
     max_runtime_secs: (
         Annotated[
             float, Meta(ge=1, le=YEAR_SECS, description="seconds after which a task is ended, at least 1")

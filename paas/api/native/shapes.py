@@ -88,7 +88,9 @@ def activity(shown: Shown, *, now: float) -> answers.Activity:
     if live is not None and live.ready_tasks:
         in_use = live.demand.in_flight > 0 or live.demand.last_used >= now - JUST_NOW_SECS
         return "running" if in_use else "idle"
-    return "waking" if shown.is_starting or (live is not None and live.demand.waiting) else "asleep"
+    if shown.is_starting or (live is not None and live.demand.waiting):
+        return "waking"
+    return "frozen" if live is not None and live.frozen_tasks else "asleep"
 
 
 def app(record: model.App, current: Shown | None, *, urls: PublicUrls, now: float) -> answers.App:

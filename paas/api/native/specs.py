@@ -8,10 +8,17 @@ from typing import TypeVar
 import msgspec
 from msgspec import UnsetType
 
-from paas.api.native.requests import Environ, NetworkingFields, ResourcesFields, SpecFields, VolumeFields
+from paas.api.native.requests import (
+    Environ,
+    IdleFields,
+    NetworkingFields,
+    ResourcesFields,
+    SpecFields,
+    VolumeFields,
+)
 from paas.core.errors import Invalid, NotSupported, PaasError
 from paas.core.ids import ArtifactId
-from paas.core.model import Networking, ProcessType, Resources, Spec, Volume
+from paas.core.model import Idle, Networking, ProcessType, Resources, Spec, Volume
 from paas.core.resources import cpu_millis, memory_bytes
 
 T = TypeVar("T")
@@ -51,6 +58,7 @@ def _overlay(spec: Spec, fields: SpecFields) -> Spec:
         max_runtime_secs=_whole_or_none(_given(fields.max_runtime_secs, spec.max_runtime_secs)),
         start_timeout_secs=_whole(_given(fields.start_timeout_secs, spec.start_timeout_secs)),
         stop_grace_secs=_whole(_given(fields.stop_grace_secs, spec.stop_grace_secs)),
+        idle=_idle(spec.idle, fields.idle),
     )
 
 
@@ -71,6 +79,7 @@ def _volumes(old: tuple[Volume, ...], given: list[VolumeFields] | UnsetType) -> 
 
 def _whole_spec(spec: Spec) -> Spec:
     """Refuse what contradicts itself; forget what only the other kind of task has."""
+    _check_levels(spec)
     if spec.process_type == "tish":
         if spec.volumes:
             raise Invalid(
@@ -167,6 +176,26 @@ def _check_protocol(networking: Networking) -> None:
             f"cannot give the app the port {networking.proxy_port}: it speaks http, and has hosts instead",
             field="networking.proxy_port",
             hint="set networking.protocol to tcp",
+        )
+
+
+def _idle(old: Idle, given: IdleFields | UnsetType) -> Idle:
+    if isinstance(given, UnsetType):
+        return old
+    return Idle(
+        freeze_after_secs=_whole_or_none(_given(given.freeze_after_secs, old.freeze_after_secs)),
+        stop_after_secs=_whole_or_none(_given(given.stop_after_secs, old.stop_after_secs)),
+    )
+
+
+def _check_levels(spec: Spec) -> None:
+    """Refuse to freeze what would have been stopped before. Raises Invalid."""
+    freeze_after, stop_after = spec.idle.freeze_after_secs, spec.stops_after_secs
+    if freeze_after is not None and freeze_after >= stop_after:
+        raise Invalid(
+            f"cannot freeze after {freeze_after:g} s: it is stopped after {stop_after:g} s",
+            field="idle.freeze_after_secs",
+            hint="give less, or more as idle.stop_after_secs or idle_timeout_secs",
         )
 
 
