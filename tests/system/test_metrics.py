@@ -1,16 +1,25 @@
 """Counts and measurements of a whole agent with real programs."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests import programs
+from tests.containers import Hull, hull
+from tests.docker_engine import ask
 from tests.harness import Agent, Json
 
 MIB = 1024 * 1024
 HELD, BURNT_SECS = 40, 0.3
 BUSY = {"MEGABYTES": str(HELD), "SECONDS_OF_CPU": str(BURNT_SECS)}
+
+
+@pytest.fixture
+async def ship() -> AsyncIterator[Hull]:
+    async with hull() as ship:
+        yield ship
 
 
 async def of_app(agent: Agent, deployment: Json) -> Json:
@@ -105,3 +114,32 @@ async def test_crashes_are_counted_and_kept(agent: Agent) -> None:
     agent.kill()
     agent.start()
     assert await restarts() == 1
+
+
+HUNGRY = """
+trap "exit 143" TERM
+trap 'x=0123456789; while :; do x=$x$x; done' USR1
+mkdir -p /tmp/www
+httpd -f -p $PORT -h /tmp/www &
+while :; do wait $!; done
+"""
+
+
+async def test_a_container_shows_what_it_uses_and_that_it_was_killed_for_it(ship: Hull) -> None:
+    agent = ship.agent
+    deployment = await ship.deploy("hungry", ship.image(HUNGRY), resources={"memory": "16Mi"})
+    assert (await agent.get("hungry")).status == 404
+
+    before = await of_app(agent, deployment)
+    assert 0 < before["usage"]["memory_bytes"] <= before["usage"]["memory_peak_bytes"] < 16 * MIB
+    assert before["usage"]["cpu_secs"] > 0
+    assert (before["restarts"], before["usage"]["oom_kills"]) == (0, 0)
+    (running,) = ship.containers(running_only=True)
+    ask(ship.socket, "POST", f"/containers/{running['Id']}/kill?signal=USR1")
+
+    async def restarts() -> int:
+        return int((await of_app(agent, deployment))["restarts"])
+
+    await agent.until(restarts, lambda count: count == 1)
+    assert (await of_app(agent, deployment))["usage"]["oom_kills"] == 1
+    assert (await samples(agent))["paas_oom_kills_total"] == 1
