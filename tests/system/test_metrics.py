@@ -143,3 +143,19 @@ async def test_a_container_shows_what_it_uses_and_that_it_was_killed_for_it(ship
     await agent.until(restarts, lambda count: count == 1)
     assert (await of_app(agent, deployment))["usage"]["oom_kills"] == 1
     assert (await samples(agent))["paas_oom_kills_total"] == 1
+
+
+async def test_a_frozen_task_still_shows_the_memory_that_it_holds(agent: Agent) -> None:
+    deployment = await agent.deploy(
+        "busy", programs.BUSY, env=BUSY, resources={"memory": "256Mi"}, idle={"freeze_after_secs": 0.1}
+    )
+
+    async def held() -> Json:
+        return await agent.ask("GET", f"/api/v1/deployments/{deployment['id']}/metrics")
+
+    frozen = await agent.until(held, lambda found: found["tasks"][0]["traffic"] is None)
+
+    assert frozen["usage"]["memory_bytes"] >= HELD * MIB
+    app = await of_app(agent, deployment)
+    assert (app["tasks"], app["in_flight"]) == (1, 0)
+    assert app["usage"]["memory_bytes"] >= HELD * MIB
