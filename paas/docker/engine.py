@@ -54,7 +54,8 @@ class DockerEngine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            await self._group.__aexit__(kind, error, trace)
+            # Each pulse ends with the call it watches: an error of the body leaves as it is, in no group.
+            await self._group.__aexit__(None, None, None)
         finally:
             if self._docker is not None:
                 await self._docker.close()
