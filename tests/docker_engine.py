@@ -1,5 +1,6 @@
 """A real Docker engine for tests: the machine's own, else one of the run's; and images made from scratch."""
 
+import contextlib
 import fcntl
 import hashlib
 import io
@@ -165,6 +166,23 @@ def load_image(path: Path, image: Image) -> str:
     archive = tar({**files, "manifest.json": json.dumps(manifest).encode()})
     ask(path, "POST", "/images/load?quiet=1", archive, "application/x-tar")
     return str(ask_json(path, "GET", f"/images/{image.name}/json")["Id"])
+
+
+def image_names(path: Path, start: str) -> list[str]:
+    """List the tags and digests on an engine that start so."""
+    return [
+        name
+        for image in ask_json(path, "GET", "/images/json")
+        for name in (*(image["RepoTags"] or ()), *(image["RepoDigests"] or ()))
+        if name.startswith(start)
+    ]
+
+
+def remove_images(path: Path, start: str) -> None:
+    """Remove every name that starts so: other tests may have the same content under another one."""
+    for name in image_names(path, start):
+        with contextlib.suppress(ValueError):  # the last tag takes the digests along
+            ask(path, "DELETE", f"/images/{name}?force=1")
 
 
 @cache

@@ -1,6 +1,5 @@
 """Images of a real engine, from a real registry with a password."""
 
-import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from paas.core.states import DeploymentState
 from paas.docker.engine import DockerEngine
 from paas.docker.images import Images, PullProgress
 from tests.core.records import DEPLOYMENT
-from tests.docker_engine import Image, ask, ask_json, busybox_layer, engine_socket, load_image, tar
+from tests.docker_engine import Image, ask_json, busybox_layer, engine_socket, load_image, remove_images, tar
 from tests.registry import Registry, running
 
 CONFIG = {"Cmd": ["/bin/sh"], "ExposedPorts": {"8081/tcp": {}, "9000/udp": {}}}
@@ -54,12 +53,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     with running(tmp_path) as registry:
         bench = Bench(socket=socket, registry=registry, login=(registry.username, registry.password))
         yield bench
-        for image in ask_json(socket, "GET", "/images/json"):
-            # By name: other tests may have the same content under another one.
-            for name in (*(image["RepoTags"] or ()), *(image["RepoDigests"] or ())):
-                if name.startswith(f"{registry.host}/"):
-                    with contextlib.suppress(ValueError):  # the last tag takes the digests along
-                        ask(socket, "DELETE", f"/images/{name}")
+        remove_images(socket, f"{registry.host}/")
 
 
 async def test_an_absent_image_is_pulled_and_named_by_digest(bench: Bench) -> None:
