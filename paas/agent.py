@@ -23,14 +23,17 @@ import uvloop
 from paas import __version__, doctor, logging_setup, systemd
 from paas.apps_user import SHARED_USER_WARNING, AppsUser, find_apps_user
 from paas.artifacts import ArtifactFiles
+from paas.build_files import BuildFiles
+from paas.build_logs import BuildLogs
 from paas.builders.archive import ArchiveBuilder
 from paas.builders.unpack import UnpackLimits
 from paas.config import BadConfig, Config, split_address
 from paas.core.checks import Check
 from paas.core.errors import PaasError
 from paas.core.model import ProcessType
-from paas.core.ports import Driver
+from paas.core.ports import Driver, ImageBuilder
 from paas.drivers.process import ProcessDriver
+from paas.engine.builds import Builds, BuildWorld
 from paas.engine.commands import Commands, TcpPortRange
 from paas.engine.janitor import Janitor, Retention
 from paas.engine.metering import Metering
@@ -82,6 +85,9 @@ class Parts:
     files: ArtifactFiles
     builder: ArchiveBuilder
     logs: TaskLogs
+    builds: Builds
+    build_files: BuildFiles
+    build_logs: BuildLogs
     vault: Vault
 
     def problems(self) -> list[str]:
@@ -144,10 +150,11 @@ async def _wired(
     def load_containers() -> AbstractAsyncContextManager["Containers"]:
         """Load what speaks to the engine: it takes as long as all the rest of the agent. Blocks."""
         module = importlib.import_module("paas.containers")
-        opened: AbstractAsyncContextManager[Containers] = module.opened(
-            config.containers, state, database, vault, clock
-        )
+        opened: AbstractAsyncContextManager[Containers] = module.opened(config, state, database, vault, clock)
         return opened
+
+    async def open_image_maker() -> ImageBuilder:
+        return (await containers.get()).image_maker
 
     async with (
         ProcessDriver(
@@ -185,6 +192,19 @@ async def _wired(
             poke=pokes.poke,
             proxy=ProxyPlace(host=proxy_host, port=proxy_port),
         )
+        build_files = BuildFiles(state.builds, config.builds.context_bytes)
+        build_logs = BuildLogs(state.builds, clock, kept_bytes=config.builds.log_bytes)
+        builds = Builds(
+            BuildWorld(
+                database=database,
+                clock=clock,
+                files=build_files,
+                logs=build_logs,
+                open_builder=open_image_maker,
+                at_once=config.builds.at_once,
+                kept_per_app=config.retention.builds_per_app,
+            )
+        )
         yield Parts(
             state=state,
             world=world,
@@ -194,6 +214,9 @@ async def _wired(
             files=files,
             builder=builder,
             logs=logs,
+            builds=builds,
+            build_files=build_files,
+            build_logs=build_logs,
             vault=vault,
         )
 
@@ -211,6 +234,7 @@ async def _serve(config: Config, user: AppsUser, parts: Parts, stopping: asyncio
             group.create_task(Reconciler(parts.world, parts.pokes).run(looked), name="reconciler"),
             group.create_task(_janitor(config, parts).run(), name="janitor"),
             group.create_task(parts.world.metering.run(), name="metering"),
+            group.create_task(parts.builds.run(), name="builds"),
         ]
         await looked.wait()
         async with _listening(config, user, parts):
@@ -259,7 +283,14 @@ def _api_parts(config: Config, user: AppsUser, parts: Parts, proxy_port: int) ->
     )
     return ApiParts(
         commands=Commands.over(
-            world.database, parts.files, parts.vault, world.clock, world.poke, tcp_ports=_tcp_ports(config)
+            world.database,
+            parts.files,
+            parts.vault,
+            world.clock,
+            world.poke,
+            contexts=parts.build_files,
+            poke_builds=parts.builds.poke,
+            tcp_ports=_tcp_ports(config),
         ),
         reader=world.database.reader,
         feed=Feed(world.database),
@@ -267,6 +298,7 @@ def _api_parts(config: Config, user: AppsUser, parts: Parts, proxy_port: int) ->
         counts=parts.router.counting,
         usage=world.metering,
         logs=parts.logs,
+        build_logs=parts.build_logs,
         artifact_path=parts.files.path,
         urls=urls,
         about=AboutAgent(
@@ -303,6 +335,7 @@ def _janitor(config: Config, parts: Parts) -> Janitor:
             keep_logs=parts.logs.keep_only,
             keep_artifacts=parts.files.keep_only,
             keep_programs=parts.builder.keep_only,
+            also=(parts.builds.tidy,),
         ),
     )
 

@@ -94,7 +94,7 @@ class ArtifactFiles:
             raise TooLarge(f"cannot keep the upload: it has more than {self._limit_bytes} bytes")
 
     def _keep_only(self, sha256s: frozenset[str]) -> None:
-        for path in self._root.iterdir():
+        for path in self._root.iterdir() if self._root.is_dir() else ():
             young = path.stat().st_mtime > time.time() - FRESH_S
             if path.name not in sha256s and not path.name.startswith(TEMPORARY) and not young:
                 path.unlink(missing_ok=True)

@@ -70,8 +70,21 @@ class ContainersConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BuildsConfig:
+    at_once: int = 1
+    timeout_secs: float = 1800
+    context_bytes: int = 1024**3  # as it is sent, and once it is unpacked
+    context_files: int = 50_000
+    image_bytes: int = 4 * 1024**3
+    memory_bytes: int = 2 * 1024**3  # of a step
+    cpus: float = 1.0  # likewise
+    log_bytes: int = 10 * 1024**2  # kept of each build
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionConfig:
     deployments_per_app: int = 20  # besides those that are current
+    builds_per_app: int = 20  # ended ones, with their logs
     tasks_per_deployment: int = 20  # ended ones, with their output
     events: int = 100_000
 
@@ -84,6 +97,7 @@ class Config:
     proxy: ProxyConfig = field(default_factory=ProxyConfig)
     tasks: TasksConfig = field(default_factory=TasksConfig)
     containers: ContainersConfig = field(default_factory=ContainersConfig)
+    builds: BuildsConfig = field(default_factory=BuildsConfig)
     retention: RetentionConfig = field(default_factory=RetentionConfig)
 
     def state_directory(self) -> Path:
@@ -147,6 +161,7 @@ _TABLES: dict[str, type] = {
     "proxy": ProxyConfig,
     "tasks": TasksConfig,
     "containers": ContainersConfig,
+    "builds": BuildsConfig,
     "retention": RetentionConfig,
 }
 

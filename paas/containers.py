@@ -5,8 +5,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from paas.builders.dockerfile import BuildLimits, DockerfileBuilder
 from paas.builders.image import ImageBuilder
-from paas.config import ContainersConfig
+from paas.builders.unpack import UnpackLimits
+from paas.config import BuildsConfig, Config
 from paas.core.model import Deployment
 from paas.core.ports import Clock
 from paas.docker.engine import DockerEngine
@@ -24,15 +26,17 @@ from paas.vault import Vault
 class Containers:
     driver: DockerDriver
     builder: ImageBuilder
+    image_maker: DockerfileBuilder
 
 
 @asynccontextmanager
 async def opened(
-    config: ContainersConfig, state: StateDirectory, database: Database, vault: Vault, clock: Clock
+    config: Config, state: StateDirectory, database: Database, vault: Vault, clock: Clock
 ) -> AsyncIterator[Containers]:
     """Open them; an engine that does not answer is waited for, and named when it is asked something."""
-    socket = config.socket()
-    volumes = VolumeRoots(own=state.volumes, others=tuple(map(Path, config.volume_roots)), socket=socket)
+    socket = config.containers.socket()
+    roots = tuple(map(Path, config.containers.volume_roots))
+    volumes = VolumeRoots(own=state.volumes, others=roots, socket=socket)
 
     async def credentials(registry: str) -> tuple[str, str] | None:
         return await registries.credentials(database.reader, vault, registry)
@@ -45,7 +49,20 @@ async def opened(
 
     async with DockerEngine(socket) as engine:
         images = Images(engine, credentials)
-        async with DockerDriver(
-            engine=engine, images=images, agent_id=state.agent_id(), volumes=volumes
-        ) as driver:
-            yield Containers(driver=driver, builder=ImageBuilder(engine, images, report_pull))
+        agent_id = state.agent_id()
+        async with DockerDriver(engine=engine, images=images, agent_id=agent_id, volumes=volumes) as driver:
+            yield Containers(
+                driver=driver,
+                builder=ImageBuilder(engine, images, report_pull),
+                image_maker=DockerfileBuilder(engine, agent_id, _build_limits(config.builds)),
+            )
+
+
+def _build_limits(builds: BuildsConfig) -> BuildLimits:
+    return BuildLimits(
+        secs=builds.timeout_secs,
+        memory_bytes=builds.memory_bytes,
+        cpus=builds.cpus,
+        image_bytes=builds.image_bytes,
+        unpack=UnpackLimits(bytes=builds.context_bytes, files=builds.context_files),
+    )

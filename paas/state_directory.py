@@ -44,6 +44,10 @@ class StateDirectory:
         return self.root / "homes"
 
     @property
+    def builds(self) -> Path:
+        return self.root / "builds"
+
+    @property
     def volumes(self) -> Path:
         return self.root / "volumes"
 

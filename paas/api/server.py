@@ -14,7 +14,18 @@ from paas.api.kit.events import CLOSING
 from paas.api.kit.openapi import document
 from paas.api.kit.parts import PARTS, ApiParts
 from paas.api.kit.routes import AnyJson, Call, NoParams, Reply, Route, register, route
-from paas.api.native import agent, apps, artifacts, deployments, events, logs, metrics, registries, tasks
+from paas.api.native import (
+    agent,
+    apps,
+    artifacts,
+    builds,
+    deployments,
+    events,
+    logs,
+    metrics,
+    registries,
+    tasks,
+)
 
 FAREWELL_SECS = 1.0  # that requests in progress get when the server closes
 
@@ -24,6 +35,7 @@ ROUTES: tuple[Route, ...] = (
     *agent.ROUTES,
     *apps.ROUTES,
     *artifacts.ROUTES,
+    *builds.ROUTES,
     *deployments.ROUTES,
     *tasks.ROUTES,
     *metrics.ROUTES,

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-from paas.builders.unpack import EXECUTABLE, UnpackLimits, check_links, unpack_tar, unpack_zip
+from paas.builders.kinds import HEAD_SIZE, look_through, unpack_any
+from paas.builders.unpack import EXECUTABLE, UnpackLimits, check_links
 from paas.core.errors import BadArchive, Unavailable
 from paas.core.model import Artifact, Built, Deployment
 
@@ -20,7 +21,6 @@ PROCFILE = "Procfile"
 PROCFILE_LIMIT = 64 * 1024  # bytes
 TEMPORARY = ".unpack-"
 FRESH_S = 600.0  # whoever lists what is in use may not know the newest build yet
-HEAD_SIZE = 512  # one block of tar, where its magic word stands at 257
 
 # What a shell must see whole. Everything else is one command, and `exec` spares its shell.
 SHELL_SYNTAX = re.compile(r"[;&|<>()`{}!#]|\$\(|^\s*\w+=")
@@ -102,7 +102,7 @@ class ArchiveBuilder:
         unpacked = temporary / secrets.token_hex(8)  # a name no link in an archive can know
         unpacked.mkdir()
         self._fill(unpacked, source, name)
-        program = _look_through(unpacked)
+        program = look_through(unpacked)
         check_links(program)  # the folder around it is about to go
         program.chmod(0o755)
         command = _command(program)
@@ -119,13 +119,7 @@ class ArchiveBuilder:
             file.seek(0)
             if is_program(head):
                 _place_program(file, folder / safe_name(name))
-            elif head.startswith(b"\x1f\x8b"):
-                unpack_tar(file, folder, self._limits, gzipped=True)
-            elif head[257:262] == b"ustar":
-                unpack_tar(file, folder, self._limits, gzipped=False)
-            elif head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-                unpack_zip(file, folder, self._limits)
-            else:
+            elif not unpack_any(file, head, folder, self._limits):
                 raise BadArchive(
                     "cannot build the artifact: it is neither a program nor an archive",
                     hint="upload an ELF or `#!` executable, or a tar, tar.gz or zip",
@@ -156,14 +150,6 @@ def _place_program(file: BinaryIO, target: Path) -> None:
     with target.open("xb") as copy:
         shutil.copyfileobj(file, copy)
     target.chmod(0o755)  # an upload says nothing of its mode
-
-
-def _look_through(folder: Path) -> Path:
-    """Find the folder that counts as the root: many archivers put one folder around everything."""
-    entries = list(os.scandir(folder))
-    if len(entries) == 1 and entries[0].is_dir(follow_symlinks=False):
-        return folder / entries[0].name
-    return folder
 
 
 def _command(folder: Path) -> tuple[str, ...]:

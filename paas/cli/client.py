@@ -98,12 +98,21 @@ class Client:
         finally:
             connection.close()
 
-    def upload(self, path: str, file: BinaryIO, size_bytes: int, sent: Callable[[int], None]) -> bytes:
+    def upload(
+        self,
+        path: str,
+        file: BinaryIO,
+        size_bytes: int,
+        sent: Callable[[int], None],
+        *,
+        query: Query | None = None,
+        content_type: str = "application/octet-stream",
+    ) -> bytes:
         """POST a file's bytes as they are, telling `sent` how many more have left."""
         connection = self._connection(UPLOAD_SECONDS)
         try:
-            connection.putrequest("POST", self._target(path, None))
-            connection.putheader("Content-Type", "application/octet-stream")
+            connection.putrequest("POST", self._target(path, query))
+            connection.putheader("Content-Type", content_type)
             connection.putheader("Content-Length", str(size_bytes))
             connection.endheaders()
             try:

@@ -10,7 +10,7 @@ from typing import TypedDict, Unpack
 
 import click
 
-from paas.cli import apps, output, packing, rollout
+from paas.cli import apps, building, output, packing, rollout
 from paas.cli.apps import AppName
 from paas.cli.client import Client, decode
 from paas.cli.packing import Package
@@ -69,6 +69,11 @@ class DeployOptions(TypedDict):
     image: str | None
     pull: bool
     volume: tuple[dict[str, object], ...]
+    dockerfile: str | None
+    target: str | None
+    build_arg: tuple[tuple[str, str], ...]
+    no_cache: bool
+    native: bool
     port: int | None
     app_name: str | None
     namespace: str
@@ -95,6 +100,11 @@ class DeployOptions(TypedDict):
 @click.option(
     "--volume", type=Mount(), multiple=True, metavar="V", help="NAME:/path[:ro|:shared], of a container."
 )
+@click.option("--dockerfile", metavar="FILE", help="Build this one of the folder.  [default: Dockerfile]")
+@click.option("--target", metavar="STAGE", help="Build up to this stage of the Dockerfile.")
+@click.option("--build-arg", type=Variable(), multiple=True, metavar="K=V", help="ARG of the Dockerfile.")
+@click.option("--no-cache", is_flag=True, help="Build every step anew.")
+@click.option("--native", is_flag=True, help="Run the folder's program, although it has a Dockerfile.")
 @click.option("--port", type=int, metavar="N", help="Where the app listens; also told to it as PORT.")
 @click.option("--name", "app_name", help="The app.  [default: after the file or folder]")
 @click.option("--namespace", default=DEFAULT_NAMESPACE, show_default=True, help="The app's namespace.")
@@ -114,7 +124,7 @@ class DeployOptions(TypedDict):
 @click.option("--cpu", metavar="SHARE", help="Limit of a task, such as 100m for a tenth of a core.")
 @verb
 def deploy_command(session: Session, path: Path | None, **options: Unpack[DeployOptions]) -> None:
-    """Deploy PATH: an executable file, an archive, or a folder with a Procfile or one executable.
+    """Deploy PATH: an executable file, an archive, or a folder with a Dockerfile, a Procfile or a program.
 
     With --image instead of PATH, a container of that image.
 
@@ -129,11 +139,30 @@ def deploy_command(session: Session, path: Path | None, **options: Unpack[Deploy
         app = _existing_or_new(session, name)
         body = {"image": image} | _wishes(options)
     else:
-        with packing.packed(path) as package:
+        wish = _build_wish(path, options)
+        if wish is not None:
             app = _existing_or_new(session, name)
-            body = {"artifact_id": _upload(session, package)} | _wishes(options)
+            built = building.build(session, app, wish, _progress)
+            body = {"image": built.image_id} | _wishes(options)
+        else:
+            with packing.packed(path) as package:
+                app = _existing_or_new(session, name)
+                body = {"artifact_id": _upload(session, package)} | _wishes(options)
     raw = session.client.call("POST", f"/api/v1/apps/{app.id}/deployments", body=body)
     rollout.follow(session, str(name), decode(raw, Deployment))
+
+
+def _build_wish(path: Path, options: DeployOptions) -> building.Wish | None:
+    """Say what is to be built of a path; None if it is no folder with a Dockerfile."""
+    if options["native"] or not path.is_dir() or not building.is_wanted(path, options["dockerfile"]):
+        return None
+    return building.Wish(
+        folder=path,
+        dockerfile=options["dockerfile"] or building.DOCKERFILE,
+        target=options["target"],
+        args=options["build_arg"],
+        no_cache=options["no_cache"],
+    )
 
 
 def _default_name(path: Path | None, image: str | None) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from paas.cli.problems import Problem
+from paas.core.dockerignore import Dockerignore, names_of
 
 COMPRESSION = 6
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
@@ -44,6 +45,17 @@ def packed(path: Path) -> Iterator[Package]:
         yield package
 
 
+@contextlib.contextmanager
+def packed_context(folder: Path, dockerfile: str) -> Iterator[Package]:
+    """Pack what a Dockerfile is built from, without what .dockerignore leaves out; otherwise as `packed`."""
+    with contextlib.ExitStack() as opened:
+        try:
+            package = _folder(folder, opened, _ignore_of(folder, dockerfile))
+        except (OSError, tarfile.TarError) as error:
+            raise Problem(f"cannot read {folder}: {error}") from error
+        yield package
+
+
 def app_name(path: Path) -> str:
     """Make an app's name of a path's: lower case, letters, digits and single hyphens."""
     whole = path.resolve()
@@ -57,9 +69,9 @@ def app_name(path: Path) -> str:
     return valid
 
 
-def _folder(path: Path, opened: contextlib.ExitStack) -> Package:
+def _folder(path: Path, opened: contextlib.ExitStack, ignore: Dockerignore | None = None) -> Package:
     file = opened.enter_context(tempfile.TemporaryFile(prefix="paas-"))  # noqa: SIM115 - the stack closes it
-    _pack(path, file)
+    _pack(path, file, ignore)
     size_bytes = file.tell()
     file.seek(0)
     name = f"{path.resolve().name or 'app'}.tar.gz"
@@ -74,13 +86,13 @@ def _file(path: Path, opened: contextlib.ExitStack) -> Package:
     return Package(file=file, name=path.name, content_type="application/octet-stream", size_bytes=size_bytes)
 
 
-def _pack(folder: Path, file: IO[bytes]) -> None:
+def _pack(folder: Path, file: IO[bytes], ignore: Dockerignore | None) -> None:
     with (
         gzip.GzipFile(filename="", mode="wb", compresslevel=COMPRESSION, fileobj=file, mtime=0) as squeezed,
         tarfile.open(fileobj=squeezed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
     ):
-        for path in _entries(folder):
-            entry = archive.gettarinfo(str(path), arcname=str(path.relative_to(folder)))
+        for path, name in _entries(folder, "", ignore):
+            entry = archive.gettarinfo(str(path), arcname=name)
             if entry is None:  # tarfile's answer for a socket
                 raise Problem(f"cannot pack {path}: it is a socket")
             if not (entry.isreg() or entry.isdir() or entry.issym() or entry.islnk()):
@@ -93,12 +105,30 @@ def _pack(folder: Path, file: IO[bytes]) -> None:
                 archive.addfile(entry)
 
 
-def _entries(folder: Path) -> Iterator[Path]:
-    """Yield everything below a folder in an order that does not depend on the disk."""
+def _entries(folder: Path, prefix: str, ignore: Dockerignore | None) -> Iterator[tuple[Path, str]]:
+    """Yield what is not left out of a folder, with its name, in an order that does not depend on the disk."""
     for path in sorted(folder.iterdir()):
-        yield path
+        name = prefix + path.name
+        is_left_out = ignore is not None and ignore.leaves_out(name)
+        if not is_left_out:
+            yield path, name
+        if ignore is not None and is_left_out and not ignore.may_keep_below(name):
+            continue
         if path.is_dir() and not path.is_symlink():
-            yield from _entries(path)
+            yield from _entries(path, f"{name}/", ignore)
+
+
+def _ignore_of(folder: Path, dockerfile: str) -> Dockerignore:
+    for name in names_of(dockerfile):
+        path = folder / name
+        if path.is_file():
+            try:
+                return Dockerignore.parse(
+                    path.read_text(encoding="utf-8", errors="replace"), needed=frozenset({dockerfile})
+                )
+            except ValueError as error:
+                raise Problem(f"cannot read {path}: {error}") from error
+    return Dockerignore.parse("")
 
 
 def _anonymise(entry: tarfile.TarInfo) -> None:

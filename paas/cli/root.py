@@ -15,6 +15,7 @@ VERBS: Mapping[str, str] = {
     "serve": "paas.cli.serve",
     "try": "paas.cli.try_out",
     "deploy": "paas.cli.deploy",
+    "builds": "paas.cli.builds",
     "ps": "paas.cli.looking",
     "status": "paas.cli.looking",
     "top": "paas.cli.top",

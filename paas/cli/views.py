@@ -200,6 +200,27 @@ class RegistryPage(Record, frozen=True, kw_only=True):
     total: int
 
 
+class Build(Record, frozen=True, kw_only=True):
+    id: str
+    app_id: str
+    state: str
+    created_at: datetime
+    reason: str | None = None
+    dockerfile: str = "Dockerfile"
+    target: str | None = None
+    context_size: int = 0
+    image: str | None = None
+    image_id: str | None = None
+    image_size: int | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+class BuildPage(Record, frozen=True, kw_only=True):
+    data: tuple[Build, ...]
+    total: int
+
+
 class LogEntry(Record, frozen=True, kw_only=True):
     timestamp: datetime
     message: str

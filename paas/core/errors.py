@@ -94,6 +94,12 @@ class BadArchive(PaasError):
     code = "BAD_ARCHIVE"
 
 
+class BuildFailed(PaasError):
+    """A build came to no image; the message names the step, if it was one that failed."""
+
+    code = "BUILD_FAILED"
+
+
 class StartFailed(PaasError):
     """A task could not be started, or ended before it was ready."""
 

@@ -6,6 +6,7 @@ from typing import NewType
 
 AppId = NewType("AppId", str)
 ArtifactId = NewType("ArtifactId", str)
+BuildId = NewType("BuildId", str)
 DeploymentId = NewType("DeploymentId", str)
 TaskId = NewType("TaskId", str)
 
@@ -16,6 +17,10 @@ def new_app_id() -> AppId:
 
 def new_artifact_id() -> ArtifactId:
     return ArtifactId(str(uuid.uuid4()))
+
+
+def new_build_id() -> BuildId:
+    return BuildId(str(uuid.uuid4()))
 
 
 def new_deployment_id() -> DeploymentId:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from paas.core.ids import AppId, ArtifactId, DeploymentId, TaskId
-from paas.core.states import DeploymentState, TaskState
+from paas.core.ids import AppId, ArtifactId, BuildId, DeploymentId, TaskId
+from paas.core.states import BuildState, DeploymentState, TaskState
 
 ProcessType = Literal["tish", "docker"]
 
@@ -70,6 +70,36 @@ class Sealed:
 
     key_id: str
     box: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOptions:
+    """How an image is made of a context."""
+
+    dockerfile: str = "Dockerfile"  # its path in the context
+    target: str | None = None  # the stage to end with; None: the last
+    args: Mapping[str, str] = field(default_factory=dict)  # no place for secrets: images keep them
+    no_cache: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """One attempt to make an image from source."""
+
+    id: BuildId
+    app_id: AppId
+    state: BuildState
+    reason: str | None  # why it is in this state, for people
+    options: BuildOptions
+    context_sha256: str
+    context_bytes: int  # as it was sent
+    image: str | None  # the name of what was made
+    image_id: str | None
+    image_bytes: int | None
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+    updated_at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,6 +285,15 @@ class Built:
     command: tuple[str, ...] = ()  # argv inside the unpacked artifact
     image: str | None = None  # by digest or id
     exposed_port: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltImage:
+    """What a build came to."""
+
+    name: str  # of its own, with a tag
+    id: str
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,14 +1,26 @@
 """What the engine needs from outside. Every verb may be repeated: twice equals once."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from datetime import timedelta
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from paas.core.ids import AppId, DeploymentId, TaskId
 from paas.core.model import (
     Address,
     Artifact,
+    Build,
     Built,
+    BuiltImage,
     Counted,
     Deployment,
     Instance,
@@ -116,6 +128,37 @@ class Builder(Protocol):
 
     async def build(self, deployment: Deployment, artifact: Artifact | None) -> Built:
         """Unpack the artifact (once per content), or fetch the image. Raises BadArchive and Unavailable."""
+
+
+class BuildReport(Protocol):
+    """Hears what goes on in a build."""
+
+    async def say(self, lines: Sequence[str]) -> None:
+        """Hear lines of its log."""
+
+    async def made(self, image_id: str) -> None:
+        """Hear of an image without a name that the build has made, and that may outlive it."""
+
+
+class ImageBuilder(Protocol):
+    """Makes images from source, and deletes them."""
+
+    async def build(
+        self, build: Build, *, name: str, context: Path, workspace: Path, report: BuildReport
+    ) -> BuiltImage:
+        """Build an image from an archive, and call it `name`. A cancel leaves nothing that runs.
+
+        Raises BuildFailed, BadArchive and Unavailable.
+        """
+
+    async def tidy(
+        self, layers: Iterable[str], in_use: Callable[[], Awaitable[Iterable[str]]]
+    ) -> Sequence[str]:
+        """Delete what builds made and nobody uses: their images, and these nameless ones.
+
+        `in_use` gives names and ids of images, and ids of builds; what is there is listed before it is
+        asked. Returns the nameless ones that are gone, or got a name. Raises Unavailable.
+        """
 
 
 class LiveView(Protocol):

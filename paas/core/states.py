@@ -1,10 +1,18 @@
-"""The states of deployments and tasks, and the legal moves between them.
+"""The states of builds, deployments and tasks, and the legal moves between them.
 
 No table has a back edge: what has ended is followed by another record, never restarted.
 """
 
 from collections.abc import Mapping
 from enum import StrEnum
+
+
+class BuildState(StrEnum):
+    QUEUED = "queued"  # its turn has not come
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
 class DeploymentState(StrEnum):
@@ -26,6 +34,14 @@ class TaskState(StrEnum):
     STOPPED = "stopped"
     FAILED = "failed"
 
+
+BUILD_MOVES: Mapping[BuildState, frozenset[BuildState]] = {
+    BuildState.QUEUED: frozenset({BuildState.RUNNING, BuildState.CANCELLED}),
+    BuildState.RUNNING: frozenset({BuildState.SUCCEEDED, BuildState.FAILED, BuildState.CANCELLED}),
+    BuildState.SUCCEEDED: frozenset(),
+    BuildState.FAILED: frozenset(),
+    BuildState.CANCELLED: frozenset(),
+}
 
 DEPLOYMENT_MOVES: Mapping[DeploymentState, frozenset[DeploymentState]] = {
     DeploymentState.QUEUED: frozenset(
@@ -53,6 +69,7 @@ TASK_MOVES: Mapping[TaskState, frozenset[TaskState]] = {
     TaskState.FAILED: frozenset(),
 }
 
+UNFINISHED_BUILD = frozenset({BuildState.QUEUED, BuildState.RUNNING})
 UNSETTLED_DEPLOYMENT = frozenset({DeploymentState.QUEUED, DeploymentState.BUILDING, DeploymentState.STARTING})
 SERVING_DEPLOYMENT = frozenset({DeploymentState.ACTIVE, DeploymentState.SUPERSEDED})
 LIVE_DEPLOYMENT = UNSETTLED_DEPLOYMENT | SERVING_DEPLOYMENT

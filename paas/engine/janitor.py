@@ -27,6 +27,7 @@ class Retention:
     keep_logs: Callable[[Iterable[TaskId]], Awaitable[None]]  # delete the logs of all other tasks
     keep_artifacts: Callable[[Iterable[str]], Awaitable[None]]  # delete bytes that no artifact owns
     keep_programs: Callable[[Iterable[str]], Awaitable[None]]  # delete all other unpacked programs
+    also: tuple[Callable[[], Awaitable[None]], ...] = ()  # who tidies what is his own
 
 
 class Janitor:
@@ -72,3 +73,5 @@ class Janitor:
         for driver in self._world.drivers.values():
             if isinstance(driver, Sweeper):
                 await driver.keep_only(await tasks.live_ids(database.reader))
+        for tidy in kept.also:
+            await tidy()

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from paas.core.ids import DeploymentId
-from paas.core.model import App, Artifact, Deployment, Spec, Task, WakePolicy
-from paas.core.states import DeploymentState, TaskState
+from paas.core.model import App, Artifact, Build, BuildOptions, Deployment, Spec, Task, WakePolicy
+from paas.core.states import BuildState, DeploymentState, TaskState
 
 Row = sqlite3.Row | dict[str, Any]  # what SQLite gives has no types until it is a record
 
@@ -16,6 +16,10 @@ APP_COLUMNS = (
     " created_at, updated_at"
 )
 ARTIFACT_COLUMNS = "id, name, content_type, size_bytes, sha256, created_at, uploaded_at"
+BUILD_COLUMNS = (
+    "id, app_id, state, reason, options, context_sha256, context_bytes, image, image_id, image_bytes,"
+    " created_at, started_at, ended_at, updated_at"
+)
 DEPLOYMENT_COLUMNS = (
     "id, app_id, sha, version, environment, state, reason, spec, revision, command, image, exposed_port,"
     " slept_at, woken_at, created_at, updated_at"
@@ -27,6 +31,7 @@ TASK_COLUMNS = (
 
 _labels = msgspec.json.Decoder(dict[str, str])
 _object = msgspec.json.Decoder(dict[str, object])
+_options = msgspec.json.Decoder(BuildOptions)
 _policy = msgspec.json.Decoder(WakePolicy)
 _spec = msgspec.json.Decoder(Spec)
 _current = msgspec.json.Decoder(dict[str, DeploymentId])
@@ -69,6 +74,12 @@ def spec(text: str) -> Spec:
 
 def artifact(row: Row) -> Artifact:
     return Artifact(**{key: row[key] for key in row.keys()})  # noqa: SIM118 - a Row iterates its values
+
+
+def build(row: Row) -> Build:
+    columns = {key: row[key] for key in row.keys()}  # noqa: SIM118 - a Row iterates its values
+    columns |= {"state": BuildState(row["state"]), "options": _options.decode(row["options"])}
+    return Build(**columns)
 
 
 def deployment(row: Row) -> Deployment:

@@ -5,8 +5,15 @@ from typing import TypedDict, Unpack
 
 from paas.core.errors import IllegalMove, Stale
 from paas.core.ids import AppId
-from paas.core.model import Deployment, Task
-from paas.core.states import DEPLOYMENT_MOVES, TASK_MOVES, DeploymentState, TaskState
+from paas.core.model import Build, Deployment, Task
+from paas.core.states import (
+    BUILD_MOVES,
+    DEPLOYMENT_MOVES,
+    TASK_MOVES,
+    BuildState,
+    DeploymentState,
+    TaskState,
+)
 from paas.store import feed
 from paas.store.database import Tx, Value
 from paas.store.rows import to_json
@@ -30,6 +37,16 @@ class DeploymentFacts(TypedDict, total=False):
     image: str | None
     exposed_port: int | None
     slept_at: float
+
+
+class BuildFacts(TypedDict, total=False):
+    """What is learned of a build in the moment of its move."""
+
+    image: str
+    image_id: str
+    image_bytes: int
+    started_at: float
+    ended_at: float
 
 
 async def move_task(
@@ -83,6 +100,32 @@ async def move_deployment(
         facts={"version": deployment.version, "environment": deployment.environment},
     )
     return replace(deployment, state=to, reason=reason, updated_at=now, **facts)
+
+
+async def move_build(
+    tx: Tx,
+    build: Build,
+    to: BuildState,
+    *,
+    now: float,
+    reason: str | None = None,
+    **facts: Unpack[BuildFacts],
+) -> Build:
+    """Move a build likewise; see `move_task`."""
+    if to not in BUILD_MOVES[build.state]:
+        raise IllegalMove(f"cannot move build {build.id} from {build.state} to {to}")
+    columns: dict[str, Value] = {key: _value(value) for key, value in facts.items()}
+    columns |= {"state": to, "reason": reason, "updated_at": now}
+    await _compare_and_set(tx, "builds", build.id, build.state, columns)
+    await feed.append(
+        tx,
+        f"build.{to}",
+        at=now,
+        app_id=build.app_id,
+        reason=reason,
+        facts={"build_id": build.id, **facts},
+    )
+    return replace(build, state=to, reason=reason, updated_at=now, **facts)
 
 
 async def _compare_and_set(tx: Tx, table: str, record_id: str, old: str, columns: dict[str, Value]) -> None:

@@ -14,6 +14,8 @@ import pytest
 from paas.api.kit.parts import AboutAgent, ApiParts, PublicUrls
 from paas.api.server import ApiServer
 from paas.artifacts import ArtifactFiles
+from paas.build_files import BuildFiles
+from paas.build_logs import BuildLogs
 from paas.core.checks import Check
 from paas.core.ids import DeploymentId
 from paas.engine.commands import Commands
@@ -103,6 +105,7 @@ async def serve(
 ) -> AsyncIterator[Api]:
     """Run a server on a free port, over whatever parts the test changes."""
     clock, logs = Clock(), TaskLogs(folder / "logs")
+    build_logs = BuildLogs(folder / "builds", clock, kept_bytes=UPLOAD_LIMIT)
     poked: list[DeploymentId] = []
     problems: list[str] = []
 
@@ -113,13 +116,22 @@ async def serve(
     router = Router(clock, poked.append)
     async with Database.open(folder / "state.db") as database:
         parts = ApiParts(
-            commands=Commands.over(database, files, Vault(folder / "secrets.key"), clock, poked.append),
+            commands=Commands.over(
+                database,
+                files,
+                Vault(folder / "secrets.key"),
+                clock,
+                poked.append,
+                contexts=BuildFiles(folder / "builds", UPLOAD_LIMIT),
+                poke_builds=build_logs.announce,
+            ),
             reader=database.reader,
             feed=Feed(database),
             live=router,
             counts=router.counting,
             usage=Metering(database, [], router.counting, clock),
             logs=logs,
+            build_logs=build_logs,
             artifact_path=files.path,
             urls=PublicUrls(scheme="http", domain="localhost", port=47000),
             about=AboutAgent(

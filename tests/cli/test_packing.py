@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from paas.cli.packing import app_name, packed
+from paas.cli.packing import app_name, packed, packed_context
 from paas.cli.problems import Problem
+from tests.contexts import fill
 
 
 @pytest.mark.parametrize(
@@ -78,3 +79,20 @@ def test_pipes_and_sockets_are_refused(tmp_path: Path) -> None:
     for name in ("pipe", "socket"):
         with pytest.raises(Problem, match=f"it is a .*{name}"), packed(tmp_path / name):
             pass
+
+
+def test_context_is_packed_without_what_dockerignore_leaves_out(tmp_path: Path) -> None:
+    files = {".dockerignore": "node_modules\nDockerfile\n", "Dockerfile": "", "node_modules/a": "", "b": ""}
+    folder = fill(tmp_path / "site", files)
+
+    with packed_context(folder, "Dockerfile") as package, tarfile.open(fileobj=package.file) as tar:
+        names = tar.getnames()
+
+    assert names == [".dockerignore", "Dockerfile", "b"]
+
+
+def test_context_with_a_bad_pattern_is_refused_with_its_line(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "site", {".dockerignore": "fine\n[bad\n", "Dockerfile": ""})
+
+    with pytest.raises(Problem, match="line 2"), packed_context(folder, "Dockerfile"):
+        pass

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar, get_args
 
 from paas.artifacts import ArtifactFiles
+from paas.build_files import BuildFiles
 from paas.core.actions import Action
 from paas.core.errors import BadArchive, Unavailable
 from paas.core.ids import ArtifactId, DeploymentId, TaskId, new_artifact_id
@@ -270,7 +271,15 @@ async def running(
             database=database,
             router=router,
             machine=machine,
-            commands=Commands.over(database, files, Vault(folder / "secrets.key"), clock, pokes.poke),
+            commands=Commands.over(
+                database,
+                files,
+                Vault(folder / "secrets.key"),
+                clock,
+                pokes.poke,
+                contexts=BuildFiles(folder / "builds", 2**20),
+                poke_builds=lambda: None,
+            ),
             pokes=pokes,
             opened=asyncio.Event(),
         )

@@ -34,7 +34,9 @@ class Files:
         return Janitor(
             engine.world,
             Retention(
-                **limits,
+                deployments_per_app=limits["deployments_per_app"],
+                tasks_per_deployment=limits["tasks_per_deployment"],
+                events=limits["events"],
                 keep_logs=self.keep_logs,
                 keep_artifacts=self.keep_artifacts,
                 keep_programs=self.keep_programs,

@@ -7,10 +7,27 @@ from pathlib import Path
 
 import pytest
 
-from paas.config import ApiConfig, BadConfig, Config, ProxyConfig, RetentionConfig, TasksConfig, load
+from paas.config import (
+    ApiConfig,
+    BadConfig,
+    BuildsConfig,
+    Config,
+    ContainersConfig,
+    ProxyConfig,
+    RetentionConfig,
+    TasksConfig,
+    load,
+)
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "config.example.toml"
-TABLES = {"api": ApiConfig, "proxy": ProxyConfig, "tasks": TasksConfig, "retention": RetentionConfig}
+TABLES = {
+    "api": ApiConfig,
+    "proxy": ProxyConfig,
+    "tasks": TasksConfig,
+    "containers": ContainersConfig,
+    "builds": BuildsConfig,
+    "retention": RetentionConfig,
+}
 
 
 def test_the_example_holds_every_key_and_no_other() -> None:

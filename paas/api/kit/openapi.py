@@ -125,7 +125,8 @@ def _content(shapes: Sequence[Shape], schemas: _Schemas) -> Json:
     content: Json = {}
     for shape in shapes:
         if isinstance(shape, Content):
-            content[shape.media_type] = {"schema": {"type": "string", "format": "binary"}}
+            for media_type in (shape.media_type, *shape.others):
+                content[media_type] = {"schema": {"type": "string", "format": "binary"}}
         elif shape is not None:
             content["application/json"] = {"schema": schemas.of(shape)}
     return content

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from paas.build_logs import BuildLogs
 from paas.core.checks import Check
 from paas.core.ports import Clock, CountsView, LiveView, UsageView
 from paas.engine.commands import Commands
@@ -55,6 +56,7 @@ class ApiParts:
     counts: CountsView
     usage: UsageView
     logs: TaskLogs
+    build_logs: BuildLogs
     artifact_path: Callable[[str], Path]
     urls: PublicUrls
     about: AboutAgent

@@ -49,6 +49,7 @@ class Content:
     """Bytes that are no JSON, in a request or an answer."""
 
     media_type: str
+    others: tuple[str, ...] = ()  # that may stand in its place
 
 
 AnyJson = Annotated[object, msgspec.Meta(extra_json_schema={"description": "any JSON value"})]

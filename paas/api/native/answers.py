@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from paas.api.kit.routes import AnyJson
-from paas.core.ids import AppId, ArtifactId, DeploymentId, TaskId
+from paas.core.ids import AppId, ArtifactId, BuildId, DeploymentId, TaskId
 from paas.core.model import Spec, WakePolicy
 
 Moment = Annotated[str, Meta(description="RFC 3339, UTC", extra_json_schema={"format": "date-time"})]
@@ -84,6 +84,31 @@ class Artifact(msgspec.Struct, kw_only=True):
     sha256: str | None
     created_at: Moment
     uploaded_at: Moment | None
+
+
+class Build(msgspec.Struct, kw_only=True):
+    id: BuildId
+    app_id: AppId
+    state: Literal["queued", "running", "succeeded", "failed", "cancelled"]
+    reason: str | None
+    dockerfile: str
+    target: str | None
+    build_args: dict[str, str]
+    no_cache: bool
+    context_size: int
+    context_sha256: str
+    image: str | None
+    image_id: str | None
+    image_size: int | None
+    created_at: Moment
+    started_at: Moment | None
+    ended_at: Moment | None
+    updated_at: Moment
+
+
+class BuildLogEntry(msgspec.Struct, kw_only=True):
+    timestamp: Moment
+    message: str
 
 
 class Deployment(msgspec.Struct, kw_only=True):

@@ -6,7 +6,8 @@ import msgspec
 from msgspec import Meta
 
 from paas.api.kit.lists import PageParams, PageSize, SortOrder
-from paas.core.ids import AppId, ArtifactId, DeploymentId, TaskId
+from paas.core.ids import AppId, ArtifactId, BuildId, DeploymentId, TaskId
+from paas.core.model import DEFAULT_NAMESPACE, BuildOptions
 
 _UUID = Meta(extra_json_schema={"format": "uuid"})
 MOST_LINES = 10_000
@@ -32,6 +33,34 @@ class SubdomainPath(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 class ArtifactPath(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     artifact_id: Annotated[ArtifactId, _UUID]
+
+
+class NewBuild(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    app_id: AppIdText | None = None
+    name: Annotated[str, Meta(description="the app's, in the place of app_id")] | None = None
+    namespace: Annotated[str, Meta(description="the app's, beside name")] = DEFAULT_NAMESPACE
+    dockerfile: Annotated[
+        str,
+        Meta(min_length=1, max_length=1024, description="a path in the context, such as docker/Dockerfile"),
+    ] = BuildOptions().dockerfile
+    target: (
+        Annotated[
+            str, Meta(pattern=r"^[A-Za-z0-9_.-]+$(?!\n)", max_length=255, description="the stage to end with")
+        ]
+        | None
+    ) = None
+    build_args: Annotated[
+        str, Meta(max_length=4096, description='a JSON object of text by name, such as {"VERSION":"1"}')
+    ] = "{}"
+    no_cache: bool = False
+
+
+class BuildPath(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    build_id: Annotated[BuildId, _UUID]
+
+
+class BuildList(PageParams, forbid_unknown_fields=True, kw_only=True):
+    app_id: AppIdText | None = None
 
 
 class DeploymentPath(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -106,6 +135,17 @@ class LogStream(DeploymentPath, forbid_unknown_fields=True, kw_only=True):
 
 
 Sequence = Annotated[int, Meta(ge=0, le=2**53, description="a sequence number")]
+
+
+class BuildLogs(BuildPath, forbid_unknown_fields=True, kw_only=True):
+    tail: Annotated[int, Meta(ge=0, le=MOST_LINES, description="the last lines, 0 to 10000")] = MOST_LINES
+    after: Annotated[int, Meta(ge=0, le=2**53, description="the id of a frame; lines after it")] | None = None
+
+
+class BuildLogStream(BuildPath, forbid_unknown_fields=True, kw_only=True):
+    tail: Annotated[int, Meta(ge=0, le=MOST_LINES, description="lines of before, 0 to 10000")] = MOST_LINES
+    last_event_id: Sequence | None = None
+    header_last_event_id: Sequence | None = msgspec.field(default=None, name="Last-Event-ID")
 
 
 class EventList(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -7,6 +7,7 @@ from paas.core.ids import DeploymentId
 from paas.core.ports import Clock
 from paas.engine.commands.apps import AppCommands
 from paas.engine.commands.artifacts import ArtifactBytes, ArtifactCommands
+from paas.engine.commands.builds import BuildCommands, BuildContexts, BuildRequest
 from paas.engine.commands.deployments import DeploymentCommands, DeployRequest
 from paas.engine.commands.registries import RegistryCommands
 from paas.engine.commands.tasks import TaskCommands
@@ -19,6 +20,7 @@ from paas.vault import Vault
 class Commands:
     apps: AppCommands
     artifacts: ArtifactCommands
+    builds: BuildCommands
     deployments: DeploymentCommands
     registries: RegistryCommands
     tasks: TaskCommands
@@ -31,15 +33,19 @@ class Commands:
         vault: Vault,
         clock: Clock,
         poke: Callable[[DeploymentId], None],
+        *,
+        contexts: BuildContexts,
+        poke_builds: Callable[[], None],
         tcp_ports: TcpPortRange | None = None,
     ) -> "Commands":
         return cls(
             apps=AppCommands(database, clock, poke),
             artifacts=ArtifactCommands(database, files, clock, poke),
+            builds=BuildCommands(database, contexts, clock, poke_builds),
             deployments=DeploymentCommands(database, clock, poke, tcp_ports or TcpPortRange()),
             registries=RegistryCommands(database, vault, clock),
             tasks=TaskCommands(database, clock, poke),
         )
 
 
-__all__ = ["Commands", "DeployRequest", "TcpPortRange"]
+__all__ = ["BuildRequest", "Commands", "DeployRequest", "TcpPortRange"]

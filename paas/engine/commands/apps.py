@@ -8,8 +8,8 @@ from paas.core.errors import Conflict, Invalid, NotFound
 from paas.core.ids import AppId, DeploymentId, new_app_id
 from paas.core.model import App, WakePolicy
 from paas.core.ports import Clock
-from paas.core.states import SERVING_DEPLOYMENT, UNSETTLED_DEPLOYMENT, DeploymentState
-from paas.store import apps, deployments, transitions
+from paas.core.states import SERVING_DEPLOYMENT, UNSETTLED_DEPLOYMENT, BuildState, DeploymentState
+from paas.store import apps, builds, deployments, transitions
 from paas.store.database import Database, Tx
 
 
@@ -109,6 +109,10 @@ class AppCommands:
                     continue
                 await transitions.move_deployment(
                     tx, deployment, ended, now=now, reason="its app was deleted"
+                )
+            for build in await builds.unfinished_of(tx, app_id):
+                await transitions.move_build(
+                    tx, build, BuildState.CANCELLED, now=now, reason="its app was deleted", ended_at=now
                 )
         for deployment in known:
             self._poke(deployment.id)

@@ -1,0 +1,86 @@
+"""What builds work on: a folder each, with the context as it was sent and what it is unpacked to."""
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from pathlib import Path
+
+from paas.artifacts import ArtifactFiles
+from paas.core.ids import BuildId
+
+WORKSPACE = "workspace"
+
+
+class BuildFiles:
+    """Keeps one folder a build below `root`, until the build has ended. No method blocks the loop."""
+
+    def __init__(self, root: Path, limit_bytes: int) -> None:
+        self._root = root
+        self._limit_bytes = limit_bytes
+        self._arriving: set[BuildId] = set()
+
+    @property
+    def is_used(self) -> bool:
+        """Say whether there ever was a build."""
+        return self._root.is_dir()
+
+    def context(self, build_id: BuildId, sha256: str) -> Path:
+        """Say where the context of a build is."""
+        return self._files(build_id).path(sha256)
+
+    @contextlib.asynccontextmanager
+    async def received(
+        self, build_id: BuildId, chunks: AsyncIterator[bytes], *, expected_bytes: int | None
+    ) -> AsyncIterator[tuple[str, int]]:
+        """Keep a context durably, and give its SHA-256 and its size in bytes.
+
+        The block records the build; if it raises, nothing stays on disk. Raises what
+        `ArtifactFiles.receive` does.
+        """
+        self._arriving.add(build_id)
+        try:
+            yield await self._files(build_id).receive(chunks, expected_bytes=expected_bytes)
+        except BaseException:
+            await asyncio.shield(asyncio.to_thread(self._delete, build_id))
+            raise
+        finally:
+            self._arriving.discard(build_id)
+
+    @contextlib.asynccontextmanager
+    async def workspace(self, build_id: BuildId) -> AsyncIterator[Path]:
+        """Give an empty folder, which is gone afterwards."""
+        folder = self._root / build_id / WORKSPACE
+        await asyncio.to_thread(_make_empty, folder)
+        try:
+            yield folder
+        finally:
+            await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+
+    async def keep_only(self, wanted: Callable[[], Awaitable[Iterable[BuildId]]]) -> None:
+        """Delete what all other builds worked on, but not what arrives just now.
+
+        What is there is listed before `wanted` is asked: a build that comes meanwhile is in no danger.
+        """
+        there = await asyncio.to_thread(self._folders)
+        there -= self._arriving
+        there -= set(await wanted())
+        if there:
+            await asyncio.to_thread(self._delete, *there)
+
+    def _files(self, build_id: BuildId) -> ArtifactFiles:
+        return ArtifactFiles(self._root / build_id, self._limit_bytes)
+
+    def _folders(self) -> set[BuildId]:
+        if not self._root.is_dir():
+            return set()
+        return {BuildId(path.name) for path in self._root.iterdir() if path.is_dir()}
+
+    def _delete(self, *build_ids: BuildId) -> None:
+        for build_id in build_ids:
+            shutil.rmtree(self._root / build_id, ignore_errors=True)
+
+
+def _make_empty(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)

@@ -1,0 +1,222 @@
+"""Build an image from a Dockerfile, inside the engine: the classic builder of the Docker Engine API.
+
+https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Image/operation/ImageBuild
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import aiodocker
+
+from paas.builders.build_context import ignore_of, tar_of, unpack_context
+from paas.builders.build_output import BuildOutput
+from paas.builders.unpack import UnpackLimits
+from paas.core.errors import BuildFailed, Unavailable
+from paas.core.model import Build, BuiltImage
+from paas.core.ports import BuildReport
+from paas.docker.engine import DockerEngine, Refused
+
+OWNER_LABEL = "paas.agent"
+BUILD_LABEL = "paas.build"
+REPOSITORY = "paas/"  # of the names of what is built
+CPU_PERIOD_MICROSECONDS = 100_000
+CLASSIC = "1"  # the other builder wants a session for each build, which is a protocol of its own
+SENT_AT_ONCE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildLimits:
+    """What one build may take."""
+
+    secs: float
+    memory_bytes: int  # of each step; no swap
+    cpus: float
+    image_bytes: int
+    unpack: UnpackLimits
+
+
+class DockerfileBuilder:
+    """Implements `core.ports.ImageBuilder`. Touches only images that carry the agent's id, and own layers."""
+
+    def __init__(self, engine: DockerEngine, agent_id: str, limits: BuildLimits) -> None:
+        self._engine = engine
+        self._agent_id = agent_id
+        self._limits = limits
+
+    async def build(
+        self, build: Build, *, name: str, context: Path, workspace: Path, report: BuildReport
+    ) -> BuiltImage:
+        """See `core.ports.ImageBuilder`. Neither variables nor secrets of the agent's reach a step.
+
+        A cancel closes the connection: the engine kills the step's container then.
+        """
+        labels = {OWNER_LABEL: self._agent_id, BUILD_LABEL: build.id}
+        output = BuildOutput(labels=len(labels), memory_bytes=self._limits.memory_bytes)
+        dockerfile = build.options.dockerfile
+        try:
+            async with asyncio.timeout(self._limits.secs):
+                folder = await asyncio.to_thread(
+                    unpack_context, context, workspace, self._limits.unpack, dockerfile
+                )
+                ignore = await asyncio.to_thread(ignore_of, folder, dockerfile)
+                await self._build(self._wish(build, name, labels), tar_of(folder, ignore), output, report)
+        except TimeoutError:
+            where = output.where(", in ")
+            raise BuildFailed(
+                f"cannot build: not done after {self._limits.secs:g} s{where}",
+                hint="builds.timeout_secs in the agent's configuration allows more",
+            ) from None
+        return await self._check_size(name)
+
+    async def tidy(
+        self, layers: Iterable[str], in_use: Callable[[], Awaitable[Iterable[str]]]
+    ) -> Sequence[str]:
+        """See `core.ports.ImageBuilder`.
+
+        Labels are inherited: an image that somebody built on ours is his, and known by its name.
+        """
+        async with self._engine.asked("list the images of builds") as docker:
+            found: list[dict[str, Any]] = await docker.images.list(
+                filters={"label": [f"{OWNER_LABEL}={self._agent_id}", BUILD_LABEL]}
+            )
+        wanted = frozenset(await in_use())
+        for image in found:
+            build_id = image["Labels"][BUILD_LABEL]
+            names = _names(image)
+            if wanted.isdisjoint({image["Id"], build_id, *names}):
+                for name in names:
+                    if name.startswith(REPOSITORY) and name.endswith(f":{build_id}"):
+                        await self._delete(name)
+        return [layer for layer in layers if await self._is_gone(layer, wanted)]
+
+    async def _is_gone(self, layer: str, wanted: frozenset[str]) -> bool:
+        """Delete a nameless image unless it is wanted; one that has a name is somebody's."""
+        found = await self._find(layer)
+        if found is None or _names(found):
+            return True
+        return found["Id"] not in wanted and await self._delete(layer)
+
+    def _wish(self, build: Build, name: str, labels: Mapping[str, str]) -> Mapping[str, str]:
+        limits, options = self._limits, build.options
+        wish = {
+            "version": CLASSIC,
+            "t": name,
+            "dockerfile": options.dockerfile,
+            "buildargs": json.dumps(dict(options.args)),
+            "labels": json.dumps(labels),
+            "nocache": "1" if options.no_cache else "0",
+            "rm": "1",
+            "forcerm": "1",
+            "memory": str(limits.memory_bytes),
+            "memswap": str(limits.memory_bytes),
+            "cpuperiod": str(CPU_PERIOD_MICROSECONDS),
+            "cpuquota": str(round(limits.cpus * CPU_PERIOD_MICROSECONDS)),
+        }
+        return wish if options.target is None else wish | {"target": options.target}
+
+    async def _build(
+        self, wish: Mapping[str, str], tar: Iterator[bytes], output: BuildOutput, report: BuildReport
+    ) -> None:
+        try:
+            async with self._engine.followed("build") as docker:
+                await _follow(docker, wish, tar, output, report)
+        except Refused as error:  # before the first step: the Dockerfile itself is wrong
+            raise BuildFailed(error.message) from error
+        except Unavailable as error:
+            raise Unavailable(f"{error.message}{output.where(', in ')}", hint=error.hint) from error
+        try:
+            output.finish()
+        finally:
+            await _report(output, report)
+
+    async def _check_size(self, name: str) -> BuiltImage:
+        found = await self._find(name)
+        if found is None:
+            raise BuildFailed(f"cannot build: somebody deleted {name} at once")
+        size_bytes = int(found["Size"])
+        if size_bytes > self._limits.image_bytes:
+            await self._delete(name)
+            raise BuildFailed(
+                f"cannot keep the image: it has {size_bytes} bytes, {self._limits.image_bytes} are allowed",
+                hint="builds.image_bytes in the agent's configuration allows more",
+            )
+        return BuiltImage(name=name, id=str(found["Id"]), size_bytes=size_bytes)
+
+    async def _find(self, name: str) -> Mapping[str, Any] | None:
+        try:
+            async with self._engine.asked(f"find the image {name}") as docker:
+                return await docker.images.inspect(name)
+        except Refused as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
+    async def _delete(self, name: str) -> bool:
+        """Delete an image, or one name of it; False while it is in use or something is built on it."""
+        try:
+            async with self._engine.asked(f"delete the image {name}", more_secs=60) as docker:
+                # Without its parents: layers are deleted by themselves, when they are old.
+                await docker.images.delete(name, noprune=True)
+        except Refused as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return True
+            if error.status == HTTPStatus.CONFLICT:
+                return False
+            raise
+        return True
+
+
+async def _follow(
+    docker: aiodocker.Docker,
+    wish: Mapping[str, str],
+    tar: Iterator[bytes],
+    output: BuildOutput,
+    report: BuildReport,
+) -> None:
+    async with docker._query(  # noqa: SLF001 - its own `build` knows neither limits nor targets
+        "build",
+        "POST",
+        params=dict(wish),
+        data=_sent(tar),
+        headers={"Content-Type": "application/x-tar"},
+    ) as response:
+        try:
+            async for content in response.content.iter_any():
+                try:
+                    output.feed(content)
+                finally:
+                    await _report(output, report)
+        finally:
+            response.close()  # where it is cut short, this is what cancels the build
+
+
+async def _sent(tar: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Read the tar in a thread, about a mebibyte at once."""
+    while content := await asyncio.to_thread(_gathered, tar):
+        yield content
+
+
+def _gathered(tar: Iterator[bytes]) -> bytes:
+    gathered = bytearray()
+    for piece in tar:
+        gathered += piece
+        if len(gathered) >= SENT_AT_ONCE:
+            break
+    return bytes(gathered)
+
+
+async def _report(output: BuildOutput, report: BuildReport) -> None:
+    lines, layers = output.take()
+    if lines:
+        await report.say(lines)
+    for layer in layers:
+        await report.made(layer)
+
+
+def _names(image: Mapping[str, Any]) -> list[str]:
+    return [name for name in image.get("RepoTags") or () if name != "<none>:<none>"]
