@@ -17,6 +17,7 @@ PACKAGES: Mapping[str, str] = {
     "htpasswd": "apache2-utils",
     "nginx": "nginx-light",
     "ps": "procps",
+    "redis-cli": "redis-tools",
     "setpriv": "util-linux",
 }
 

@@ -1,10 +1,7 @@
 """Programs that others wrote, as artifacts: they run, sleep and wake; open connections keep them awake."""
 
-import io
-import tarfile
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 
 import aiohttp
 import pytest
@@ -12,6 +9,7 @@ import pytest
 from tests.harness import Agent, Json
 from tests.programs import WEBSOCKET_ECHO
 from tests.requirements import require
+from tests.system.archives import archive
 
 PAGE = b"<!doctype html><title>hello</title><p>from a file</p>\n"
 IDLE_SECS = 1
@@ -31,21 +29,8 @@ http.server.ThreadingHTTPServer((os.environ["HOST"], int(os.environ["PORT"])), H
 """
 
 
-def _archive(files: Mapping[str, bytes | Path]) -> bytes:
-    """Pack a tar.gz; a path is taken as a program, with its mode."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1) as archive:
-        for name, content in files.items():
-            data = content.read_bytes() if isinstance(content, Path) else content
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            member.mode = 0o755 if isinstance(content, Path) else 0o644
-            archive.addfile(member, io.BytesIO(data))
-    return packed.getvalue()
-
-
 def _caddy() -> bytes:
-    return _archive(
+    return archive(
         {
             "caddy": require("caddy"),
             "index.html": PAGE,
@@ -55,7 +40,7 @@ def _caddy() -> bytes:
 
 
 def _busybox() -> bytes:
-    return _archive(
+    return archive(
         {
             "busybox": require("busybox"),
             "index.html": PAGE,
@@ -66,7 +51,7 @@ def _busybox() -> bytes:
 
 def _python() -> bytes:
     require("python3")
-    return _archive(
+    return archive(
         {"index.html": PAGE, "Procfile": b"web: python3 -m http.server $PORT --bind $HOST\n"},
     )
 
