@@ -149,11 +149,12 @@ class Image:
     name: str = BOX
     config: Mapping[str, Any]
     architecture: str = "amd64"
+    layer: bytes | None = None  # a tar of its files; None: a busybox
 
 
 def load_image(path: Path, image: Image) -> str:
     """Make an image from scratch, without registry and builder; gives its id."""
-    layer = busybox_layer()
+    layer = busybox_layer() if image.layer is None else image.layer
     config = {
         "architecture": image.architecture,
         "os": "linux",
@@ -164,7 +165,8 @@ def load_image(path: Path, image: Image) -> str:
     manifest = [{"Config": "config.json", "RepoTags": [image.name], "Layers": ["layer.tar"]}]
     files = {"config.json": json.dumps(config).encode(), "layer.tar": layer}
     archive = tar({**files, "manifest.json": json.dumps(manifest).encode()})
-    ask(path, "POST", "/images/load?quiet=1", archive, "application/x-tar")
+    told = ask(path, "POST", "/images/load?quiet=1", archive, "application/x-tar")
+    assert b"errorDetail" not in told, told.decode()
     return str(ask_json(path, "GET", f"/images/{image.name}/json")["Id"])
 
 
