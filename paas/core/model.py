@@ -116,6 +116,7 @@ class Networking:
     port: int | None = None  # None: the platform assigns one
     protocol: Literal["http", "tcp"] = "http"
     health_path: str | None = None
+    check: Literal["auto", "connect", "postgresql", "redis"] = "auto"  # when a TCP app is ready
     proxy_port: int | None = None  # where the proxy listens for a TCP app; None: assigned once and kept
 
 

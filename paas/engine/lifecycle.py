@@ -20,6 +20,7 @@ from paas.core.states import TaskState
 from paas.engine.log_pump import LogPumps
 from paas.engine.neighbours import Neighbours
 from paas.engine.ports import PortPool
+from paas.engine.probes import probe_for
 from paas.engine.readiness import until_ready
 from paas.engine.world import World
 from paas.store import transitions, volumes
@@ -278,7 +279,7 @@ class Lifecycle:
             raise StartFailed("it ended before it was ready")
         return await until_ready(
             address,
-            health_path=spec.networking.health_path,
+            probe=probe_for(spec.networking, spec.networking.port or address.port),
             timeout_secs=spec.start_timeout_secs,
             has_ended=lambda: task.id in self._ended,
             is_its_own=lambda: self._world.driver(stored.deployment).listens(task.id, address),

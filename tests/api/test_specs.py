@@ -13,7 +13,13 @@ DEFAULT_SPEC: Json = {
     "pull": "missing",
     "replicas": 1,
     "resources": {"cpu": "100m", "memory": "128Mi", "pids": None},
-    "networking": {"port": None, "protocol": "http", "health_path": None, "proxy_port": None},
+    "networking": {
+        "port": None,
+        "protocol": "http",
+        "health_path": None,
+        "proxy_port": None,
+        "check": "auto",
+    },
     "env": {},
     "cold_start_enabled": True,
     "idle_timeout_secs": 300,
@@ -51,7 +57,7 @@ async def test_every_field_is_taken_as_given(api: Api) -> None:
     deployment = await api.deployment(app["id"], **given)
 
     assert deployment["spec"] == DEFAULT_SPEC | given | {
-        "networking": given["networking"] | {"proxy_port": None}
+        "networking": given["networking"] | {"proxy_port": None, "check": "auto"}
     }
 
 
@@ -90,6 +96,8 @@ async def test_default_spec_of_the_app_supplies_what_the_body_leaves_out(api: Ap
         ({"networking": {"port": 65536}}, "networking.port", "65535"),
         ({"networking": {"prot": 80}}, "networking.prot", "did you mean port?"),
         ({"networking": {"health_path": "health"}}, "networking.health_path", "/health"),
+        ({"networking": {"check": "redis"}}, "networking.check", "tcp"),
+        ({"networking": {"protocol": "tcp", "check": "mysql"}}, "networking.check", "postgresql"),
         ({"networking": {"protocol": "udp"}}, "networking.protocol", "one of grpc, http, tcp"),
         ({"resources": {"cpu": "fast"}}, "resources.cpu", "100m"),
         ({"resources": {"cpu": "0"}}, "resources.cpu", ""),

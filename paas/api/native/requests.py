@@ -116,6 +116,17 @@ class NetworkingFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True)
         | UnsetType
         | None
     ) = UNSET
+    check: (
+        Annotated[
+            Literal["auto", "connect", "postgresql", "redis"],
+            Meta(
+                description="with protocol tcp, when it is ready: connect, once it accepts connections;"
+                " postgresql, redis: once the database answers; auto: as port 5432 or 6379 tells",
+                extra_json_schema={"default": _DEFAULT.networking.check},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     health_path: (
         Annotated[
             str,

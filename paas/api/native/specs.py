@@ -157,6 +157,7 @@ def _networking(old: Networking, given: NetworkingFields | UnsetType) -> Network
         port=_given(given.port, old.port),
         protocol=protocol,
         health_path=_given(given.health_path, old.health_path),
+        check=_given(given.check, old.check if protocol == "tcp" else "auto"),
         proxy_port=_given(given.proxy_port, old.proxy_port if protocol == "tcp" else None),
     )
     _check_protocol(networking)
@@ -167,9 +168,15 @@ def _check_protocol(networking: Networking) -> None:
     """Refuse what only the other protocol has."""
     if networking.protocol == "tcp" and networking.health_path is not None:
         raise Invalid(
-            "cannot ask a health path: the app speaks tcp, and is ready once it accepts connections",
+            "cannot ask a health path: the app speaks tcp",
             field="networking.health_path",
-            hint="leave it out, or set it to null",
+            hint="leave it out, or set it to null; networking.check says when it is ready",
+        )
+    if networking.protocol == "http" and networking.check != "auto":
+        raise Invalid(
+            f"cannot check it as {networking.check}: the app speaks http",
+            field="networking.check",
+            hint="set networking.health_path, or networking.protocol to tcp",
         )
     if networking.protocol == "http" and networking.proxy_port is not None:
         raise Invalid(
