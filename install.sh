@@ -15,7 +15,8 @@ unit=/etc/systemd/system/paas.service
 python_packages=(python3 python3-venv ca-certificates)
 test_packages=(
     "${python_packages[@]}" apache2-utils bash busybox-static caddy curl docker-registry docker.io git haproxy
-    jq nginx-light procps redis-server redis-tools shellcheck util-linux wrk zsh
+    jq nginx-light postgresql-15 postgresql-client-15 procps redis-server redis-tools shellcheck util-linux
+    wrk zsh
 )
 
 usage() {
