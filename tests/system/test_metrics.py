@@ -147,7 +147,7 @@ async def test_a_container_shows_what_it_uses_and_that_it_was_killed_for_it(ship
 
 async def test_a_frozen_task_still_shows_the_memory_that_it_holds(agent: Agent) -> None:
     deployment = await agent.deploy(
-        "busy", programs.BUSY, env=BUSY, resources={"memory": "256Mi"}, idle={"freeze_after_secs": 0.1}
+        "busy", programs.BUSY, env=BUSY, resources={"memory": "256Mi"}, idle={"freeze_after_secs": 1}
     )
 
     async def held() -> Json:
