@@ -25,6 +25,7 @@ from tests.requirements import leave_out, require
 
 RUN = "PAAS_TEST_ENGINE"  # the folder that the workers of one run share
 START_SECS = 60.0
+START_TRIES = 3
 BOX = "paas-test/box:1"
 
 _started: list[subprocess.Popen[bytes]] = []  # kept: Python complains of children that it loses sight of
@@ -48,10 +49,21 @@ def engine_socket() -> Path:
         return path
 
 
-def start_engine(folder: Path) -> subprocess.Popen[bytes]:
+def start_engine(folder: Path) -> None:
     """Start an engine that keeps everything below `folder`, and wait until it answers."""
-    program = require("dockerd")
     (folder / "config.json").write_text("{}")  # not the one of the machine
+    # Engines that start at the same time get into each other's way in the rules of the firewall.
+    with Path(tempfile.gettempdir(), "paas-test-engine.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for _ in range(START_TRIES):
+            if _starts(folder):
+                return
+    last = (folder / "log").read_text(errors="replace").splitlines()[-1:]
+    leave_out(f"needs a Docker engine, and dockerd does not start here: {last}")
+
+
+def _starts(folder: Path) -> bool:
+    program = require("dockerd")
     with (folder / "log").open("ab") as log:
         daemon = subprocess.Popen(
             [
@@ -71,10 +83,9 @@ def start_engine(folder: Path) -> subprocess.Popen[bytes]:
     deadline = time.monotonic() + START_SECS
     while not answers(folder / "docker.sock"):
         if daemon.poll() is not None or time.monotonic() > deadline:
-            last = (folder / "log").read_text(errors="replace").splitlines()[-1:]
-            leave_out(f"needs a Docker engine, and dockerd does not start here: {last}")
+            return False
         time.sleep(0.05)
-    return daemon
+    return True
 
 
 def stop_engine(folder: Path) -> None:

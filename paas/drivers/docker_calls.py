@@ -13,6 +13,7 @@ from paas.docker.engine import DockerEngine, Refused
 from paas.drivers.docker_containers import SPEC_LABEL, TASK_LABEL, is_unstarted, name_of
 from paas.drivers.docker_network import OWNER_LABEL
 
+NAME_TAKEN = "name is already in use"  # as Podman says it, with 500
 SETTING_UP_SECS = 50.0  # a busy machine takes its time for a container's network and mounts
 
 
@@ -51,7 +52,7 @@ class Containers:
         try:
             await self._create(task_id, body)
         except Refused as error:
-            if error.status != HTTPStatus.CONFLICT:
+            if error.status != HTTPStatus.CONFLICT and NAME_TAKEN not in error.message:
                 raise
             found = await self.inspect(task_id)
             if found is None or not is_unstarted(found):

@@ -42,7 +42,7 @@ class DockerRig:
 
     @property
     def refused(self) -> str:
-        return "No such image"
+        return "(?i)no such image"
 
     @contextlib.asynccontextmanager
     async def driver(self) -> AsyncIterator[DockerDriver]:
