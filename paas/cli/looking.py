@@ -90,11 +90,12 @@ def status_command(session: Session, name: AppName) -> None:
 @app_argument
 @verb
 def open_command(session: Session, name: AppName) -> None:
-    """Open APP in the browser, and print its URL."""
+    """Open APP in the browser, and print its URL. One that speaks no HTTP is only told."""
     raw = apps.find_raw(session.client, name)
     app = decode(raw, App)
     url = app.current.urls[0] if app.current and app.current.urls else app.url
-    click.launch(url)
+    if not url.startswith("tcp:"):
+        click.launch(url)
     if session.as_json:
         output.document(raw)
     session.say(url)

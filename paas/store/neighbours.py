@@ -28,13 +28,14 @@ _MEANT = (
 
 
 async def of_namespace(reader: Reader, namespace: str, environment: str) -> tuple[Neighbour, ...]:
-    """List the apps of a namespace that were ever deployed, as one in an environment is to see them."""
+    """List the oldest apps of a namespace that were deployed, as one in an environment is to see them."""
     found = await reader.all(
-        "SELECT a.id, a.name, a.subdomain, p.port FROM apps a"
+        "SELECT a.id, a.name, a.subdomain, p.port FROM"
+        " (SELECT id, name, subdomain FROM apps WHERE namespace = ?1 AND deleted_at IS NULL"
+        " ORDER BY created_at, id LIMIT ?3) a"
         f" JOIN deployments d ON d.id = {_MEANT}"
         " LEFT JOIN tcp_ports p ON p.app_id = a.id AND p.environment = d.environment"
-        " AND json_extract(d.spec, '$.networking.protocol') = 'tcp'"
-        " WHERE a.namespace = ?1 AND a.deleted_at IS NULL ORDER BY a.created_at, a.id LIMIT ?3",
+        " AND json_extract(d.spec, '$.networking.protocol') = 'tcp'",
         (namespace, environment, MOST_TOLD),
     )
     return tuple(

@@ -54,6 +54,20 @@ async def test_second_deploy_is_a_new_version_with_its_options(
     assert (await agent.get("hello")).body == b"blue=ish"
 
 
+async def test_deploy_by_tcp_ends_with_its_address(agent: Agent, paas: Command, program: Program) -> None:
+    first = paas.ok("deploy", program(), "--tcp")
+    port = int(first.lines[-1].removeprefix("tcp://localhost:"))
+
+    again = paas.ok("deploy", program(), "--proxy-port", str(port + 1))
+    opened = paas.ok("open", "hello")
+
+    assert again.lines[-1] == opened.lines[-1] == f"tcp://localhost:{port + 1}"
+    assert (await agent.app("hello"))["tcp_address"] == f"localhost:{port + 1}"
+    refused = paas("deploy", program(), "--proxy-port", "1")
+    assert refused.code == 1
+    assert "proxy.tcp_first_port" in refused.err
+
+
 async def test_folder_with_a_procfile_is_packed(agent: Agent, paas: Command, tmp_path: Path) -> None:
     folder = tmp_path / "My Site"
     (folder / "public").mkdir(parents=True)

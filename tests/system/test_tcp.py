@@ -9,7 +9,7 @@ import pytest
 
 from tests.harness import Agent, Json
 from tests.system.programs import EXITS
-from tests.system.tcp_programs import LINES
+from tests.system.tcp_programs import ENVIRONMENT, LINES
 
 LIMIT_SECS = 30.0
 IDLE_SECS = 1
@@ -211,30 +211,50 @@ async def test_a_port_that_another_program_has_is_told_and_taken_once_it_is_free
         assert await line.say(b"x\n") == b"x\n"
 
 
+async def test_a_frozen_app_goes_on_with_a_connection(agent: Agent) -> None:
+    deployed = await agent.deploy("lines", LINES, networking=TCP, idle={"freeze_after_secs": IDLE_SECS})
+    async with line_to(deployed) as line:
+        assert await line.say(b"x\n") == b"x\n"
+    await agent.until_activity(deployed["id"], "frozen")
+
+    async with line_to(deployed) as line:
+        assert await line.say(b"y\n") == b"y\n"
+        assert len(await agent.tasks(deployed["id"], "running")) == 1
+    assert len(await agent.tasks(deployed["id"])) == 1
+
+
+async def test_an_app_may_change_what_it_speaks(agent: Agent) -> None:
+    await agent.deploy("app", ENVIRONMENT)
+    assert (await agent.get("app")).status == 200
+
+    by_tcp = await agent.deploy("app", LINES, networking=TCP)
+    async with line_to(by_tcp) as line:
+        assert await line.say(b"x\n") == b"x\n"
+    assert (await agent.get("app")).status == 404
+
+    await agent.deploy("app", ENVIRONMENT)
+    assert (await agent.get("app")).status == 200
+    await agent.until(lambda: _refuses(by_tcp), lambda refused: refused)
+
+
 async def test_a_stopped_app_refuses_connections(agent: Agent) -> None:
     deployed = await agent.deploy("lines", LINES, networking=TCP)
 
     await agent.ask("POST", f"/api/v1/deployments/{deployed['id']}/cancel")
 
-    async def refuses() -> bool:
-        try:
-            async with line_to(deployed):
-                return False
-        except ConnectionRefusedError:
-            return True
+    await agent.until(lambda: _refuses(deployed), lambda refused: refused)
 
-    await agent.until(refuses, lambda refused: refused)
+
+async def _refuses(deployed: Json) -> bool:
+    try:
+        async with line_to(deployed):
+            return False
+    except ConnectionRefusedError:
+        return True
 
 
 async def _listening(agent: Agent, deployed: Json) -> Json:
     """Wait until the proxy listens on a deployment's port."""
 
-    async def connects() -> bool:
-        try:
-            async with line_to(deployed):
-                return True
-        except ConnectionRefusedError:
-            return False
-
-    await agent.until(connects, lambda found: found)
+    await agent.until(lambda: _refuses(deployed), lambda refused: not refused)
     return await agent.until(lambda: agent.deployment(deployed["id"]), lambda found: found["reason"] is None)
