@@ -179,6 +179,27 @@ end_apps() { # end every process of the apps' user, which nothing else runs as
     signal_all "$uid" KILL || true
 }
 
+end_containers() { # those of the agent whose state this is; its volumes stay
+    [ -e "$state/agent-id" ] && [ -x "$home/current/bin/python" ] || return 0
+    "$home/current/bin/python" -I - "$config_folder/config.toml" "$state/agent-id" <<'END' || say "Its containers may be left."
+import asyncio, pathlib, sys
+from paas import config
+from paas.core.errors import PaasError
+from paas.docker.engine import DockerEngine
+from paas.drivers.docker_removal import remove_all
+
+async def end(file, agent_id):
+    async with DockerEngine(config.load(file).containers.socket()) as engine:
+        return await remove_all(engine, agent_id)
+
+file, agent_id = map(pathlib.Path, sys.argv[1:])
+try:
+    print(f"Removed containers: {asyncio.run(end(file, agent_id.read_text().strip()))}.", file=sys.stderr)
+except PaasError as error:
+    sys.exit(error.message)
+END
+}
+
 signal_all() { # UID SIGNAL; succeeds when there was nothing to signal
     local folder none=0
     for folder in /proc/[0-9]*; do
@@ -332,6 +353,7 @@ uninstall() {
     # After the agent, which would start them again. Its state still says that they are wanted, as after a
     # reboot, so that a later install brings them back.
     end_apps
+    end_containers
     rm -rf "$home" "$command_link" "$unit"
     [ ! -d /run/systemd/system ] || systemctl daemon-reload
     if [ "${1:-}" = --purge ]; then

@@ -44,6 +44,12 @@ class Network:
                 }
             )
 
+    async def remove(self) -> None:
+        """Delete it, if it is there. Raises Refused while containers are on it."""
+        if await self._found() is not None:
+            async with self._engine.asked(f"remove the network {self.name}") as docker:
+                await (await docker.networks.get(self.name)).delete()
+
     async def gateway(self) -> str:
         """Give the address at which containers reach this machine. Raises Unavailable and Refused.
 

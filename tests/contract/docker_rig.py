@@ -135,14 +135,18 @@ class DockerRig:
         found = ask_json(self.socket, "GET", f"/containers/json?all=1&filters={self._ours()}")
         return [each["Names"][0].removeprefix("/") for each in found]
 
+    def networks(self) -> list[str]:
+        found = ask_json(self.socket, "GET", f"/networks?filters={self._ours()}")
+        return [each["Name"] for each in found]
+
     def clear(self) -> None:
         """Remove whatever carries this agent's id."""
         for name in self.names():
             with contextlib.suppress(ValueError):
                 ask(self.socket, "DELETE", f"/containers/{name}?force=1&v=1")
-        for each in ask_json(self.socket, "GET", f"/networks?filters={self._ours()}"):
+        for name in self.networks():
             with contextlib.suppress(ValueError):
-                ask(self.socket, "DELETE", f"/networks/{each['Id']}")
+                ask(self.socket, "DELETE", f"/networks/{name}")
 
     def _ours(self) -> str:
         return json.dumps({"label": [f"paas.agent={self.agent_id}"]}, separators=(",", ":"))

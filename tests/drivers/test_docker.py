@@ -8,10 +8,12 @@ import pytest
 
 from paas.core.errors import StartFailed
 from paas.core.ids import TaskId
+from paas.core.model import Volume
 from paas.docker.engine import DockerEngine
 from paas.docker.images import Images, fixed_name
 from paas.drivers.docker import DockerDriver
 from paas.drivers.docker_containers import CAPABILITIES, name_of
+from paas.drivers.docker_removal import remove_all
 from tests.contract.docker_rig import WAITING, DockerRig
 from tests.docker_engine import Image, ask, ask_json, busybox_layer, load_image
 from tests.drivers.docker_steps import output_of, until_exited, until_hinted
@@ -308,3 +310,28 @@ async def test_containers_of_tasks_without_a_record_are_removed(
 
     assert after_two == {name_of(kept.task_id), name_of(made.task_id)}
     assert docker_rig.names() == [name_of(kept.task_id)]
+
+
+async def test_an_agent_that_goes_for_good_leaves_only_its_volumes(
+    docker_rig: DockerRig, docker: DockerDriver
+) -> None:
+    volume = Volume(host_path="data", container_path="/data")
+    running, ahead = docker_rig.spec(WAITING, volumes=(volume,)), docker_rig.waiting()
+    other = replace(docker_rig, agent_id=f"other-{docker_rig.agent_id}")
+    await docker.start(running)
+    await docker.prepare(ahead)
+    try:
+        async with other.driver() as others:
+            neighbour = other.waiting()
+            await others.start(neighbour)
+
+            async with DockerEngine(docker_rig.socket) as engine:
+                removed = [await remove_all(engine, docker_rig.agent_id) for _ in range(2)]
+
+            assert removed == [2, 0]
+            assert docker_rig.names() == []
+            assert docker_rig.networks() == []
+            assert other.names() == [name_of(neighbour.task_id)]
+    finally:
+        other.clear()
+    assert (docker_rig.root / "volumes" / "a-1" / "data").is_dir()
