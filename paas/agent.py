@@ -32,6 +32,7 @@ from paas.core.checks import Check
 from paas.core.errors import PaasError
 from paas.core.model import ProcessType
 from paas.core.ports import Driver, ImageBuilder
+from paas.docker.probe import check_engine
 from paas.drivers.process import ProcessDriver
 from paas.engine.builds import Builds, BuildWorld
 from paas.engine.commands import Commands, TcpPortRange
@@ -89,11 +90,15 @@ class Parts:
     build_files: BuildFiles
     build_logs: BuildLogs
     vault: Vault
+    containers: "Lazily[Containers]"
 
     def problems(self) -> list[str]:
         """Say what an owner should mend, one sentence each."""
         disk = doctor.check_disk(self.state.root)
-        return [] if disk.ok else [disk.detail]
+        found = [] if disk.ok else [disk.detail]
+        containers = self.containers.peek()
+        trouble = None if containers is None else containers.driver.trouble
+        return found if trouble is None else [*found, f"{trouble} (paas doctor says how to mend it)"]
 
 
 def main(config: Config) -> int:
@@ -218,6 +223,7 @@ async def _wired(
             build_files=build_files,
             build_logs=build_logs,
             vault=vault,
+            containers=containers,
         )
 
 
@@ -310,19 +316,26 @@ def _api_parts(config: Config, user: AppsUser, parts: Parts, proxy_port: int) ->
             warnings=(SHARED_USER_WARNING,) if user.ids is None else (),
         ),
         clock=world.clock,
-        examine=functools.partial(_examine, user, parts),
+        examine=functools.partial(_examine, config, user, parts, proxy_port),
         problems=parts.problems,
         allowed_hosts=frozenset(config.api.allowed_hosts),
         blocked_uid=None if user.ids is None else user.ids[0],
     )
 
 
-async def _examine(user: AppsUser, parts: Parts) -> list[Check]:
-    return [
+async def _examine(config: Config, user: AppsUser, parts: Parts, proxy_port: int) -> list[Check]:
+    engine = await check_engine(config.containers.socket(), is_used=parts.containers.is_wanted)
+    checks = [
         doctor.check_disk(parts.state.root),
         doctor.check_limits(parts.driver.limits_in_force()),
         doctor.check_user(user),
+        engine,
     ]
+    containers = parts.containers.peek()
+    if containers is not None and engine.ok:
+        gateway = await containers.driver.network.gateway()
+        checks.append(await doctor.check_proxy_reach(gateway, config.proxy.listen, proxy_port))
+    return checks
 
 
 def _janitor(config: Config, parts: Parts) -> Janitor:

@@ -46,6 +46,11 @@ class Lazily(Generic[T]):
     def is_wanted(self) -> bool:
         return self._wanted.is_set()
 
+    def peek(self) -> T | None:
+        """Give what is opened, if it is."""
+        is_open = self._opened.done() and not self._opened.cancelled()
+        return self._opened.result() if is_open else None
+
     async def get(self) -> T:
         """Give what is opened, opening it if nobody has."""
         self._wanted.set()

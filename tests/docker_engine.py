@@ -13,7 +13,7 @@ import subprocess
 import tarfile
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPConnection, HTTPException
@@ -49,20 +49,20 @@ def engine_socket() -> Path:
         return path
 
 
-def start_engine(folder: Path) -> None:
+def start_engine(folder: Path, *options: str) -> None:
     """Start an engine that keeps everything below `folder`, and wait until it answers."""
     (folder / "config.json").write_text("{}")  # not the one of the machine
     # Engines that start at the same time get into each other's way in the rules of the firewall.
     with Path(tempfile.gettempdir(), "paas-test-engine.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for _ in range(START_TRIES):
-            if _starts(folder):
+            if _starts(folder, options):
                 return
     last = (folder / "log").read_text(errors="replace").splitlines()[-1:]
     leave_out(f"needs a Docker engine, and dockerd does not start here: {last}")
 
 
-def _starts(folder: Path) -> bool:
+def _starts(folder: Path, options: Sequence[str]) -> bool:
     program = require("dockerd")
     with (folder / "log").open("ab") as log:
         daemon = subprocess.Popen(
@@ -73,6 +73,7 @@ def _starts(folder: Path) -> bool:
                 f"--exec-root={folder}/exec",
                 f"--pidfile={folder}/pid",
                 f"--host=unix://{folder}/docker.sock",
+                *options,
             ],
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -37,7 +37,10 @@ async def check_engine(socket: Path, *, is_used: bool) -> Check:
         detail = f"the one at {socket} does not answer within {ANSWER_SECS:g} s"
         return _wrong(detail, "systemctl restart docker")
     except (OSError, EOFError, ValueError, IndexError, asyncio.LimitOverrunError) as error:
-        return _wrong(f"what answers at {socket} is no Docker engine: {error}", "set docker.socket")
+        return _wrong(
+            f"what answers at {socket} is no Docker engine: {error}",
+            "set containers.engine to the socket of one",
+        )
     return _judged(socket, status, version)
 
 

@@ -75,6 +75,11 @@ class DockerDriver:
             loop.cancel()
         await self._group.__aexit__(kind, error, trace)
 
+    @property
+    def trouble(self) -> str | None:
+        """Say why the engine cannot be followed at the moment."""
+        return self._watch.trouble
+
     async def prepare(self, spec: TaskSpec) -> None:
         """Make the container. Its image must be there. Raises StartFailed and Unavailable."""
         body = await self._describe(spec)

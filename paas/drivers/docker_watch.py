@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 FIRST_PAUSE_SECS = 0.1
 LONGEST_PAUSE_SECS = 5.0
+FIRST_TRY_SECS = 3.0  # native apps must not wait for an engine that hangs
 
 OnEvent = Callable[[TaskId, str, Any], None]
 """Hears the task, what happened ("die", "oom", "pause", "unpause", "destroy"), and the event's attributes."""
@@ -39,12 +40,21 @@ class Watch:
         self._error: Unavailable | None = None  # why what is remembered may not be true
         self._was_said = False
 
+    @property
+    def trouble(self) -> str | None:
+        """Say why the engine cannot be followed at the moment."""
+        return None if self._error is None else self._error.message
+
     async def check(self) -> None:
         """Return if nothing can have happened unseen. Raises Unavailable, with the cause.
 
-        Waits for the first try to connect, and never again.
+        Waits a moment for the first try to connect, and never again.
         """
-        await self._tried.wait()
+        try:
+            async with asyncio.timeout(FIRST_TRY_SECS):
+                await self._tried.wait()
+        except TimeoutError:
+            self._note_away(Unavailable(f"the Docker engine has not answered within {FIRST_TRY_SECS:g} s"))
         if self._error is not None:
             raise Unavailable(self._error.message, hint=self._error.hint)
 

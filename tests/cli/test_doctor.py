@@ -76,7 +76,7 @@ async def engine(path: Path, answer: bytes | None) -> AsyncIterator[None]:
     ("answer", "detail", "fix"),
     [
         (b'{"Version": "19.03.1", "ApiVersion": "1.40"}', "too old", "--only-upgrade docker.io"),
-        (b"hello", "no Docker engine", "docker.socket"),
+        (b"hello", "no Docker engine", "containers.engine"),
         (None, "does not answer", "systemctl restart docker"),
     ],
 )
