@@ -10,7 +10,7 @@ told=
 trap : HUP INT QUIT USR1 USR2 ALRM # a signal to the group is for the program; its exit must be noted
 trap told=yes TERM                 # unless it comes before the program's process does
 cd "$1" || exit
-read -r contained || exit 0
+read -r _ || exit 0 # that it is contained
 ( # forked ahead of the order: that is a quarter of a millisecond less to wait for the program
 	test -z "$told" || exit 143
 	read -r run port || exit 0
