@@ -337,3 +337,16 @@ def test_a_waiting_request_never_finds_a_plan_that_does_nothing_for_it(s: Snapsh
         for action in decided.actions
     )
     assert s.published or on_its_way or s.in_hand or decided.refusal is not None
+
+
+def test_an_app_that_served_is_started_at_once_after_its_first_crash() -> None:
+    killed = task("1", TaskState.FAILED, crashed=True, ready_at=98.0, ended_at=99.0)
+    ahead = task("2", PENDING)
+
+    once = replace(serving(ahead, waiting=1), ended=(killed,))
+    twice = replace(once, ended=(killed, replace(killed, ended_at=98.5)))
+    never_ready = replace(once, ended=(failed("1", ended_at=99.0),))
+
+    assert plan(once, 99.1).actions == (StartTask(ahead),)
+    assert plan(twice, 99.1).refusal is not None
+    assert plan(never_ready, 99.1).refusal is not None
