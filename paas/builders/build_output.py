@@ -9,11 +9,12 @@ from paas.core.errors import BuildFailed
 
 # As Docker writes it, and as Podman does: "Step 2/5 : RUN make", "STEP 2/5: RUN make".
 _STEP = re.compile(r"(step) (\d+)/(\d+)( ?: )(.*)", re.IGNORECASE)
-_DOCKERS_STEP = "Step"
-_OF_A_STEP = re.compile(r" ?--->|Removing intermediate container")
-_LAYER = re.compile(r" ?---> ([0-9a-f]{12,64})")
-_CACHED = re.compile(r" ?---> Using cache")
-_EXIT_CODE = re.compile(r"returned a non-zero code: (\d+)")
+_RUNNING_IN = re.compile(r" ?---> Running in ([0-9a-f]{12,64})")
+_REMOVED = "Removing intermediate container "
+_OF_A_STEP = re.compile(r" ?---?>|Removing intermediate container")
+_LAYER = re.compile(r" ?---?> ([0-9a-f]{11,64})")
+_CACHED = re.compile(r" ?---?> Using cache.*")
+_EXIT_CODE = re.compile(r"returned a non-zero code: (\d+)|while running runtime: exit status (\d+)")
 _RED, _PLAIN = "\x1b[91m", "\x1b[0m"
 LONGEST_LINE = 256 * 1024  # without its end; the rest is a line of its own
 LONGEST_MESSAGE = 4 * 1024 * 1024
@@ -46,9 +47,10 @@ class _Message(msgspec.Struct):
 class BuildOutput:
     """Takes the stream as it comes; knows where the build is and what it has made."""
 
-    labels: int = 0  # that Docker sets in steps of its own, at the end: nobody wrote them
+    labels: int = 0  # that the engine sets in steps of its own, at the end: nobody wrote them
     memory_bytes: int = 0  # what a step may have, for the words about one that was killed
     image_id: str | None = None
+    container: str | None = None  # of the step that runs
     lines: list[str] = field(default_factory=list)  # whole ones, to be taken by `take`
     layers: list[str] = field(default_factory=list)  # made and not found; likewise
     _step: tuple[int, int, str] | None = None
@@ -117,6 +119,10 @@ class BuildOutput:
             self.lines.append(line)
         if step:
             return
+        if running := _RUNNING_IN.fullmatch(line):
+            self.container = running[1]
+        elif line.startswith(_REMOVED):
+            self.container = None
         if _CACHED.fullmatch(line):
             self._is_cached = True
         elif (layer := _LAYER.fullmatch(line)) and not self._is_cached:
@@ -125,7 +131,7 @@ class BuildOutput:
     def _begin_step(self, step: re.Match[str]) -> str:
         """Note where the build is, and count only the steps that somebody wrote."""
         word, number, total, between, instruction = step.groups()
-        written = int(total) - (self.labels if word == _DOCKERS_STEP else 0)
+        written = max(1, int(total) - self.labels)
         self._is_added = int(number) > written
         self._step = int(number), written, instruction.strip()
         self._is_cached = instruction.lstrip().upper().startswith("FROM ")  # an image of somebody else's
@@ -135,7 +141,7 @@ class BuildOutput:
         detail = message.errorDetail or _Detail()
         said = (detail.message or message.error).strip()
         ended = _EXIT_CODE.search(said)
-        code = detail.code or (int(ended[1]) if ended else None)
+        code = detail.code or (int(ended[1] or ended[2]) if ended else None)
         cause = said if code is None or self._step is None else f"exit code {code}"
         hint = None
         if code == KILLED and self.memory_bytes:

@@ -4,7 +4,9 @@ https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Image/operation/
 """
 
 import asyncio
+import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import aiodocker
+import aiohttp
 
 from paas.builders.build_context import ignore_of, tar_of, unpack_context
 from paas.builders.build_output import BuildOutput
@@ -23,7 +26,7 @@ from paas.docker.engine import DockerEngine, Refused
 
 OWNER_LABEL = "paas.agent"
 BUILD_LABEL = "paas.build"
-REPOSITORY = "paas/"  # of the names of what is built
+_OWN_NAME = re.compile(r"((docker\.io|localhost)/)?paas/.+")  # Podman puts a host before it
 CPU_PERIOD_MICROSECONDS = 100_000
 CLASSIC = "1"  # the other builder wants a session for each build, which is a protocol of its own
 SENT_AT_ONCE = 1024 * 1024
@@ -47,6 +50,7 @@ class DockerfileBuilder:
         self._engine = engine
         self._agent_id = agent_id
         self._limits = limits
+        self._left: set[str] = set()  # containers of steps that an engine which went away may have kept
 
     async def build(
         self, build: Build, *, name: str, context: Path, workspace: Path, report: BuildReport
@@ -90,9 +94,17 @@ class DockerfileBuilder:
             names = _names(image)
             if wanted.isdisjoint({image["Id"], build_id, *names}):
                 for name in names:
-                    if name.startswith(REPOSITORY) and name.endswith(f":{build_id}"):
+                    if _OWN_NAME.fullmatch(name) and name.endswith(f":{build_id}"):
                         await self._delete(name)
+        await self._remove_left()
         return [layer for layer in layers if await self._is_gone(layer, wanted)]
+
+    async def _remove_left(self) -> None:
+        for container in sorted(self._left):
+            with contextlib.suppress(Refused):  # it is gone
+                async with self._engine.asked("remove what a build left", more_secs=60) as docker:
+                    await docker.containers.container(container).delete(force=True, v=True)
+            self._left.discard(container)
 
     async def _is_gone(self, layer: str, wanted: frozenset[str]) -> bool:
         """Delete a nameless image unless it is wanted; one that has a name is somebody's."""
@@ -128,7 +140,12 @@ class DockerfileBuilder:
         except Refused as error:  # before the first step: the Dockerfile itself is wrong
             raise BuildFailed(error.message) from error
         except Unavailable as error:
-            raise Unavailable(f"{error.message}{output.where(', in ')}", hint=error.hint) from error
+            if output.container is not None:
+                self._left.add(output.container)
+            if not output.where() or not isinstance(error.__cause__, aiohttp.ClientError):
+                raise
+            message = f"cannot build: the container engine went away{output.where(', in ')}"
+            raise Unavailable(message, hint=error.hint) from error
         try:
             output.finish()
         finally:

@@ -134,22 +134,27 @@ def deploy_command(session: Session, path: Path | None, **options: Unpack[Deploy
     image = options["image"]
     if (path is None) == (image is None):
         raise click.UsageError("give PATH or --image, one of them")
+    wish = None if path is None else _build_wish(path, options)
+    if wish is None and _build_option(options):
+        raise click.UsageError(f"{_build_option(options)} is for what is built: a folder with a Dockerfile")
     name = AppName(options["namespace"], options["app_name"] or _default_name(path, image))
-    if path is None:
-        app = _existing_or_new(session, name)
-        body = {"image": image} | _wishes(options)
-    else:
-        wish = _build_wish(path, options)
-        if wish is not None:
-            app = _existing_or_new(session, name)
-            built = building.build(session, app, wish, _progress)
-            body = {"image": built.image_id} | _wishes(options)
-        else:
-            with packing.packed(path) as package:
-                app = _existing_or_new(session, name)
-                body = {"artifact_id": _upload(session, package)} | _wishes(options)
-    raw = session.client.call("POST", f"/api/v1/apps/{app.id}/deployments", body=body)
+    app, source = _source(session, name, path, wish, image)
+    raw = session.client.call("POST", f"/api/v1/apps/{app.id}/deployments", body=source | _wishes(options))
     rollout.follow(session, str(name), decode(raw, Deployment))
+
+
+def _source(
+    session: Session, name: AppName, path: Path | None, wish: building.Wish | None, image: str | None
+) -> tuple[App, dict[str, object]]:
+    """Make the app if it is new, and have at the agent what it is to run."""
+    if wish is not None:
+        app = _existing_or_new(session, name)
+        return app, {"image": building.build(session, app, wish, _progress).image_id}
+    if path is None:
+        return _existing_or_new(session, name), {"image": image}
+    with packing.packed(path) as package:
+        app = _existing_or_new(session, name)
+        return app, {"artifact_id": _upload(session, package)}
 
 
 def _build_wish(path: Path, options: DeployOptions) -> building.Wish | None:
@@ -163,6 +168,17 @@ def _build_wish(path: Path, options: DeployOptions) -> building.Wish | None:
         args=options["build_arg"],
         no_cache=options["no_cache"],
     )
+
+
+def _build_option(options: DeployOptions) -> str:
+    """Name the first option that only a build understands; empty if none was given."""
+    given = {
+        "--dockerfile": options["dockerfile"],
+        "--target": options["target"],
+        "--build-arg": options["build_arg"],
+        "--no-cache": options["no_cache"],
+    }
+    return next((name for name, value in given.items() if value), "")
 
 
 def _default_name(path: Path | None, image: str | None) -> str:

@@ -47,6 +47,7 @@ class Builds:
         self._world = world
         self._poked = asyncio.Event()
         self._in_hand: dict[BuildId, asyncio.Task[None]] = {}
+        self._is_busy = True  # something is to be done, or it is not known whether
 
     def poke(self) -> None:
         """Say that the table changed."""
@@ -57,12 +58,13 @@ class Builds:
         async with asyncio.TaskGroup() as group:
             while True:
                 self._poked.clear()
+                self._is_busy = True
                 try:
                     await self._pass(group)
                 except (PaasError, OSError) as error:
                     logger.warning("Cannot look at the builds: %s", error, extra={"event": "builds.failed"})
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_AGAIN_SECS):
+                    async with asyncio.timeout(LOOK_AGAIN_SECS if self._is_busy else None):
                         await self._poked.wait()
 
     async def tidy(self) -> None:
@@ -96,6 +98,7 @@ class Builds:
                 self._in_hand[build.id] = performer
         self._world.logs.announce()
         await self._world.files.keep_only(self._ids_to_keep)
+        self._is_busy = bool(wanted or self._in_hand)
 
     async def _ids_to_keep(self) -> Iterable[BuildId]:
         """Name the builds whose folders are needed; what is given up may still be leaving its own."""

@@ -134,3 +134,22 @@ def test_long_instruction_is_shortened_in_the_reason() -> None:
     error = failure({"stream": f"Step 1/1 : RUN {'x' * 5000}\n"}, {"error": "no"})
 
     assert len(error.message) < 300
+
+
+def test_podman_is_understood_as_well() -> None:
+    output = BuildOutput(labels=2)
+    lines = [
+        "STEP 1/5: FROM base",
+        "STEP 2/5: COPY a /",
+        "--> Using cache 0c410ff32fb3142514add2f807a8f59b1fe3d23d01ee2ef7ff1904a6588dc77a",
+        "--> 0c410ff32fb",
+        "STEP 3/5: RUN make",
+        "--> 09625aa47d0",
+    ]
+    output.feed(wire(*({"stream": f"{line}\n"} for line in lines)))
+
+    said, layers = output.take()
+    assert said[0] == "STEP 1/3: FROM base"
+    assert layers == ["09625aa47d0"]
+    with pytest.raises(BuildFailed, match=r"^step 3 of 3, RUN make: exit code 3$"):
+        output.feed(wire({"error": 'building at STEP "RUN make": while running runtime: exit status 3'}))

@@ -12,13 +12,14 @@ import pytest
 
 from paas.builders.dockerfile import BuildLimits, DockerfileBuilder
 from paas.builders.unpack import UnpackLimits
-from paas.core.errors import BuildFailed, Unavailable
+from paas.core.errors import BuildFailed, PaasError, Unavailable
 from paas.core.ids import AppId, new_build_id
 from paas.core.model import Build, BuildOptions, BuiltImage
 from paas.core.states import BuildState
 from paas.docker.engine import DockerEngine
 from tests.contexts import BASE, archive, load_base
-from tests.docker_engine import ask_json, engine_socket
+from tests.docker_engine import ask_json, engine_socket, kill_engine, new_run, start_engine, stop_engine
+from tests.requirements import require_root
 from tests.waiting import until
 
 LIMITS = BuildLimits(
@@ -63,6 +64,16 @@ class Rig:
     async def build(
         self, text: str, files: dict[str, str] | None = None, **options: Any
     ) -> tuple[Build, BuiltImage]:
+        async with DockerEngine(self.socket) as engine:
+            builder = DockerfileBuilder(engine, self.agent, self.limits)
+            ended = await self.outcome(builder, text, files, **options)
+        if isinstance(ended, PaasError):
+            raise ended  # outside: the engine's group would wrap it
+        return ended
+
+    async def outcome(
+        self, builder: DockerfileBuilder, text: str, files: dict[str, str] | None = None, **options: Any
+    ) -> tuple[Build, BuiltImage] | PaasError:
         build = Build(
             id=new_build_id(),
             app_id=AppId("app"),
@@ -82,20 +93,13 @@ class Rig:
         context, workspace = self.folder / f"{build.id}.tar.gz", self.folder / build.id
         context.write_bytes(archive(text, files))
         workspace.mkdir()
-        async with DockerEngine(self.socket) as engine:
-            try:
-                made = await DockerfileBuilder(engine, self.agent, self.limits).build(
-                    build,
-                    name=f"paas/test:{build.id}",
-                    context=context,
-                    workspace=workspace,
-                    report=self.heard,
-                )
-            except (BuildFailed, Unavailable) as error:
-                failure = error  # raised outside: the engine's group would wrap it
-            else:
-                return build, made
-        raise failure
+        try:
+            made = await builder.build(
+                build, name=f"paas/test:{build.id}", context=context, workspace=workspace, report=self.heard
+            )
+        except (BuildFailed, Unavailable) as error:
+            return error
+        return build, made
 
     async def tidy(self, *in_use: str, layers: Iterable[str] = ()) -> Sequence[str]:
         async def told() -> Iterable[str]:
@@ -258,3 +262,31 @@ async def test_what_a_failed_build_left_is_deleted(rig: Rig) -> None:
     assert await rig.tidy(layers=[layer]) == [layer]
 
     assert rig.inspect("images", layer) is None
+
+
+async def test_engine_that_is_killed_fails_the_build_with_its_step_and_keeps_nothing(tmp_path: Path) -> None:
+    require_root()
+    folder = new_run()
+    folder.mkdir(exist_ok=True)
+    start_engine(folder)
+    try:
+        load_base(folder / "docker.sock")
+        rig = Rig(folder / "docker.sock", tmp_path, AGENT)
+        async with DockerEngine(rig.socket) as engine:
+            builder = DockerfileBuilder(engine, AGENT, LIMITS)
+            async with asyncio.TaskGroup() as group:
+                building = group.create_task(rig.outcome(builder, f"{BASE}RUN echo begun; sleep 600\n"))
+                await until(lambda: "begun" in rig.heard.lines)
+                await asyncio.to_thread(kill_engine, folder)
+            await asyncio.to_thread(start_engine, folder)
+            await builder.tidy([], nothing)
+
+        expected = "cannot build: the container engine went away, in step 2 of 2, RUN echo begun; sleep 600"
+        assert str(building.result()) == expected
+        assert rig.inspect("containers", str(rig.heard.container)) is None
+    finally:
+        stop_engine(folder)
+
+
+async def nothing() -> Iterable[str]:
+    return ()

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.cli.conftest import Command, interrupt, until_line
+import pytest
+
+from tests.cli.conftest import Command, commanding, interrupt, until_line
 from tests.harness import REPOSITORY, Agent
 
 # Runs its arguments, and says how much memory that took at most, in KiB.
@@ -170,3 +172,23 @@ async def test_upload_of_any_size_takes_little_memory(agent: Agent, paas: Comman
     )
 
     assert int(result.stdout.split()[-1]) * 1024 < folder_size / 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--target", "x"), "--target is for what is built"),
+        (("--native", "--build-arg", "A=1"), "--build-arg is for what is built"),
+        (("--dockerfile", "Other"), "there is no Other in "),
+    ],
+)
+def test_options_of_a_build_are_refused_where_nothing_is_built(
+    tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    (tmp_path / "Procfile").write_text("web: true\n")
+
+    with commanding("http://127.0.0.1:9") as paas:
+        result = paas("deploy", tmp_path, *arguments)
+
+    assert result.code == 2
+    assert words in result.err

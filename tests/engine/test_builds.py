@@ -17,7 +17,7 @@ from paas.core.ports import BuildReport, ImageBuilder
 from paas.core.states import BuildState
 from paas.engine.builds import IMAGE_KEPT_SECS, LAYER_KEPT_SECS, Builds, BuildWorld
 from paas.engine.commands.apps import AppCommands
-from paas.engine.commands.builds import BuildCommands, BuildRequest
+from paas.engine.commands.builds import MOST_UNFINISHED, BuildCommands, BuildRequest
 from paas.store import builds, feed
 from paas.store.database import Database
 from tests.store.records import insert_app, insert_deployment
@@ -310,6 +310,16 @@ async def test_context_that_is_too_large_leaves_nothing(rig: Rig) -> None:
         await rig.ask(b"x" * (CONTEXT_LIMIT + 1))
 
     assert list(rig.folder.iterdir()) == []
+
+
+async def test_queue_has_a_bound(rig: Rig) -> None:
+    made = [await rig.ask() for _ in range(MOST_UNFINISHED)]
+
+    with pytest.raises(Unavailable, match=f"{MOST_UNFINISHED} builds wait already"):
+        await rig.ask()
+
+    await rig.commands.cancel(made[-1].id)
+    await rig.ask()
 
 
 async def test_unknown_app_and_build_are_told(rig: Rig) -> None:

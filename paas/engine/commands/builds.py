@@ -5,13 +5,15 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from paas.core.errors import Conflict, NotFound
+from paas.core.errors import Conflict, NotFound, Unavailable
 from paas.core.ids import AppId, BuildId, new_build_id
 from paas.core.model import Build, BuildOptions
 from paas.core.ports import Clock
 from paas.core.states import UNFINISHED_BUILD, BuildState
 from paas.store import apps, builds, transitions
 from paas.store.database import Database, Reader
+
+MOST_UNFINISHED = 50  # each keeps a context on the disk
 
 
 class BuildContexts(Protocol):
@@ -40,8 +42,11 @@ class BuildCommands:
         self._poke = poke
 
     async def create(self, request: BuildRequest) -> Build:
-        """Keep the context and queue the build. Raises NotFound for the app, and what keeping it does."""
-        await _check_app(self._database.reader, request.app_id)
+        """Keep the context and queue the build.
+
+        Raises NotFound for the app, Unavailable while too many wait, and what keeping the context does.
+        """
+        await _check(self._database.reader, request.app_id)
         build_id = new_build_id()
         async with self._contexts.received(
             build_id, request.chunks, expected_bytes=request.expected_bytes
@@ -64,7 +69,7 @@ class BuildCommands:
                 updated_at=now,
             )
             async with self._database.transaction() as tx:
-                await _check_app(tx, request.app_id)
+                await _check(tx, request.app_id)
                 await builds.insert(tx, build)
         self._poke()
         return build
@@ -88,6 +93,12 @@ class BuildCommands:
         return build
 
 
-async def _check_app(reader: Reader, app_id: AppId) -> None:
+async def _check(reader: Reader, app_id: AppId) -> None:
     if await apps.get(reader, app_id) is None:
         raise NotFound(f"no app has the id {app_id}", code="APP_NOT_FOUND")
+    if len(await builds.unfinished(reader)) >= MOST_UNFINISHED:
+        raise Unavailable(
+            f"cannot build: {MOST_UNFINISHED} builds wait already",
+            code="TOO_MANY_BUILDS",
+            hint="wait until some have ended, or cancel them",
+        )
