@@ -20,16 +20,16 @@ class Counting:
         entry = self._entries.get(deployment_id)
         return None if entry is None else self._counted(entry)
 
-    def counted_of(self, app_id: AppId) -> list[Counted]:
-        """List the deployments of one app."""
-        return [self._counted(entry) for entry in self._entries.values() if entry.app_id == app_id]
+    def active(self, app_id: AppId | None = None) -> list[DeploymentId]:
+        """Name the deployments, of one app or all, that did anything since the agent started.
 
-    def all_counted(self) -> list[Counted]:
-        """List deployments that did anything since the agent started: thousands may never have."""
+        Thousands may never have.
+        """
         return [
-            self._counted(entry)
+            entry.deployment_id
             for entry in self._entries.values()
-            if entry.upstreams or entry.past is not None or entry.wakes is not None
+            if (entry.upstreams or entry.past is not None or entry.wakes is not None)
+            and app_id in (None, entry.app_id)
         ]
 
     def serving(self) -> dict[TaskId, AppId]:

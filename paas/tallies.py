@@ -1,6 +1,7 @@
 """What the router counts: answers and bytes of a task or a deployment, and how wakes went."""
 
 from array import array
+from collections.abc import Sequence
 
 from paas.core.model import PhaseStats, Traffic, WakePhases, WakeStats
 
@@ -92,35 +93,39 @@ class WakeLog:
             self.first_bytes += 1
 
     def stats(self) -> WakeStats:
-        places = range(0, len(self._ring), PHASES)
+        queue, start, ready, first_byte = (self._ring[phase::PHASES] for phase in range(PHASES))
         newest = (self.count - 1) % KEPT_WAKES
-        whole = [sum(self._ring[place : place + _FIRST_BYTE]) for place in places]
+        whole = list(map(sum, zip(queue, start, ready, strict=True)))
         p50, p95 = _percentiles(whole)
-        queue, start, ready, first_byte = (
-            self._phase(phase, [self._ring[place + phase] for place in places], newest)
-            for phase in range(PHASES)
-        )
         return WakeStats(
             count=self.count,
             last=whole[newest],
             p50=p50,
             p95=p95,
-            phases=WakePhases(queue=queue, start=start, ready=ready, first_byte=first_byte),
+            phases=WakePhases(
+                queue=self._phase(0, queue[newest], queue),
+                start=self._phase(1, start[newest], start),
+                ready=self._phase(2, ready[newest], ready),
+                first_byte=self._phase(
+                    _FIRST_BYTE,
+                    max(0.0, first_byte[newest]),
+                    [seconds for seconds in first_byte if seconds != _NOT_YET],
+                ),
+            ),
         )
 
-    def _phase(self, phase: int, kept: list[float], newest: int) -> PhaseStats:
-        known = [seconds for seconds in kept if seconds != _NOT_YET]
-        p50, p95 = _percentiles(known)
+    def _phase(self, phase: int, last: float, kept: Sequence[float]) -> PhaseStats:
+        p50, p95 = _percentiles(kept)
         return PhaseStats(
             count=self.first_bytes if phase == _FIRST_BYTE else self.count,
             total=self._totals[phase],
-            last=max(0.0, kept[newest]),
+            last=last,
             p50=p50,
             p95=p95,
         )
 
 
-def _percentiles(values: list[float]) -> tuple[float, float]:
+def _percentiles(values: Sequence[float]) -> tuple[float, float]:
     if not values:
         return 0.0, 0.0
     ordered = sorted(values)

@@ -183,6 +183,5 @@ class CountsView(Protocol):
     def cpu_secs(self, deployment_id: DeploymentId, running_secs: float) -> float:
         """Add what ended tasks used to what those that run did; never less than it said before."""
 
-    def counted_of(self, app_id: AppId) -> list[Counted]: ...
-    def all_counted(self) -> list[Counted]:
-        """List deployments that did anything since the agent started."""
+    def active(self, app_id: AppId | None = None) -> list[DeploymentId]:
+        """Name the deployments, of one app or all, that did anything since the agent started."""

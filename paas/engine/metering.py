@@ -14,6 +14,7 @@ from paas.store.database import Database
 
 logger = logging.getLogger(__name__)
 
+NEVER_MEASURED = Measured(memory_peak_bytes=0, crashes=0, oom_kills=0)
 EVERY_SECS = 15.0  # how often running tasks are looked at for their peaks
 
 
@@ -94,11 +95,11 @@ class Metering:
     async def measured(self, app_ids: Collection[AppId]) -> dict[AppId, Measured]:
         """Read what is known of apps, ended tasks and those that run."""
         kept = await usage.of_apps(self._database.reader, app_ids)
-        unknown = Measured(memory_peak_bytes=0, crashes=0, oom_kills=0)
-        return {
-            app_id: replace(kept.get(app_id, unknown), memory_peak_bytes=self._peaks.get(app_id, 0))
-            for app_id in app_ids
-        }
+        found = {app_id: kept.get(app_id, NEVER_MEASURED) for app_id in app_ids}
+        for app_id, peak in self._peaks.items():
+            if app_id in found and found[app_id].memory_peak_bytes != peak:
+                found[app_id] = replace(found[app_id], memory_peak_bytes=peak)
+        return found
 
     def _note_peak(self, app_id: AppId, memory_bytes: int) -> None:
         if memory_bytes > self._peaks.get(app_id, 0):

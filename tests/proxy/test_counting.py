@@ -146,7 +146,7 @@ async def test_hosts_of_nobody_count_for_nobody(rig: Rig) -> None:
 
 
 async def test_nothing_is_kept_for_a_deployment_that_never_woke(rig: Rig) -> None:
-    assert rig.router.counting.all_counted() == []
+    assert rig.router.counting.active() == []
     entry = rig.router.resolve(HOST)
     assert entry is not None
     assert (entry.past, entry.wakes) == (None, None)

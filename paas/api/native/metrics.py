@@ -8,6 +8,7 @@ from aiohttp import web
 
 from paas.api.kit.parts import ApiParts
 from paas.api.kit.routes import Call, Content, NoParams, Reply, Route, route
+from paas.api.kit.slices import gently
 from paas.api.kit.times import rfc3339
 from paas.api.native import metric_answers as answers
 from paas.api.native import metric_shapes as shapes
@@ -16,6 +17,8 @@ from paas.api.native.sightings import Seen
 from paas.core.ids import AppId
 from paas.store import overview, tasks
 from paas.store.overview import AppTitle
+
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 async def all_metrics(call: Call[NoParams, None]) -> Reply:
@@ -26,7 +29,7 @@ async def all_metrics(call: Call[NoParams, None]) -> Reply:
         of_app[seen.app_id].append(seen)
     titles = await overview.app_titles(parts.reader)
     measured = await parts.usage.measured([title.id for title in titles])
-    data = [shapes.app(title, of_app.get(title.id, ()), measured[title.id]) for title in titles]
+    data = [shapes.app(title, of_app.get(title.id, ()), measured[title.id]) async for title in gently(titles)]
     return Reply(body=answers.AllMetrics(at=rfc3339(parts.clock.now()), apps=data))
 
 
@@ -63,9 +66,14 @@ async def task_metrics(call: Call[params.TaskPath, None]) -> Reply:
 async def prometheus(call: Call[NoParams, None]) -> web.StreamResponse:
     """Read all that is counted and measured, as text for Prometheus."""
     scraped = await _scrape(call.parts)
-    # Its library takes long to load, and the text of many apps long to write.
-    text = await asyncio.to_thread(scrape.write, scraped)
-    return web.Response(body=text, headers={"Content-Type": scrape.MEDIA_TYPE})
+    text = await asyncio.to_thread(_write, scraped)
+    return web.Response(body=text, headers={"Content-Type": PROMETHEUS})
+
+
+def _write(scraped: scrape.Scrape) -> bytes:
+    from paas.api.native.exposition import write  # noqa: PLC0415 - its library takes long to load
+
+    return write(scraped)
 
 
 async def _scrape(parts: ApiParts) -> scrape.Scrape:

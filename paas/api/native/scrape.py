@@ -1,20 +1,18 @@
-"""The text of one scrape for Prometheus, from records that do not change any more. Blocks.
+"""What one scrape tells Prometheus, from records that do not change any more.
 
 Labels are bounded by what people deploy: namespace, app, environment and version. What is zero and
 was never anything else is left out, so that thousands of apps that sleep cost a scrape nothing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from paas.api.kit.parts import AboutAgent
 from paas.api.native.sightings import Seen
 from paas.core.ids import AppId
-from paas.core.model import Counted, Measured, PhaseStats, WakeStats
+from paas.core.model import Counted, Measured, PhaseStats, WakePhases, WakeStats
 from paas.store.overview import AppTitle, DeploymentTitle
 from paas.tallies import KEPT_WAKES
-
-MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,43 +25,19 @@ class Scrape:
     deployments: Sequence[tuple[DeploymentTitle, Seen]]
 
 
-def write(scrape: Scrape) -> bytes:
-    """Write the text format, version 0.0.4."""
-    from prometheus_client import (  # noqa: PLC0415 - only who is scraped pays for it
-        CollectorRegistry,
-        ProcessCollector,
-        generate_latest,
-    )
-    from prometheus_client.metrics_core import Metric  # noqa: PLC0415
-    from prometheus_client.registry import Collector  # noqa: PLC0415
-
-    class Told(Collector):
-        def collect(self) -> Iterator[Metric]:
-            for family in _families(scrape):
-                metric = Metric(family.name, family.help, family.kind)
-                for suffix, labels, value in family.samples:
-                    metric.add_sample(family.name + suffix, dict(labels), value)
-                yield metric
-
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(Told())
-    ProcessCollector(registry=registry)
-    return bytes(generate_latest(registry))
-
-
 Labels = Mapping[str, str]
-Sample = tuple[str, Labels, float]  # the name's suffix, labels, value
+Value = tuple[str, Labels, float]  # the name's suffix, labels, value
 
 
 @dataclass(frozen=True, slots=True)
-class _Family:
+class Family:
     name: str
     kind: str
     help: str
-    samples: Sequence[Sample]
+    samples: Iterable[Value]  # for one reader
 
 
-def _families(scrape: Scrape) -> Iterator[_Family]:
+def families(scrape: Scrape) -> Iterator[Family]:
     about = {"version": scrape.about.version, "node": scrape.about.node_id}
     yield _gauge("paas_agent_info", "Which agent this is.", [(about, 1)])
     yield _gauge("paas_apps", "Apps, asleep or awake.", [({}, len(scrape.apps))])
@@ -76,15 +50,15 @@ def _families(scrape: Scrape) -> Iterator[_Family]:
     yield from _history(scrape)
 
 
-def _traffic(every: Sequence[tuple[Labels, Counted]]) -> Iterator[_Family]:
+def _traffic(every: Sequence[tuple[Labels, Counted]]) -> Iterator[Family]:
     yield _counter(
         "paas_requests",
         "Requests by the class of their answer; 1xx: upgrades, tcp: connections, none: the client left.",
-        [
+        (
             ({**labels, "code": code}, count)
             for labels, one in every
             for code, count in one.traffic.answers.items()
-        ],
+        ),
     )
     received = [(labels, one.traffic.bytes_in) for labels, one in every]
     yield _counter("paas_received_bytes", "Bytes from clients, as on the wire.", received)
@@ -92,14 +66,14 @@ def _traffic(every: Sequence[tuple[Labels, Counted]]) -> Iterator[_Family]:
     yield _counter("paas_sent_bytes", "Bytes to clients, as on the wire.", sent)
 
 
-def _demand(busy: Sequence[tuple[Labels, Counted]]) -> Iterator[_Family]:
+def _demand(busy: Sequence[tuple[Labels, Counted]]) -> Iterator[Family]:
     in_flight = [(labels, one.demand.in_flight) for labels, one in busy]
     yield _gauge("paas_requests_in_flight", "Open requests, streams and tunnels.", in_flight)
     waiting = [(labels, one.demand.waiting) for labels, one in busy]
     yield _gauge("paas_requests_waiting", "Requests that wait for a wake.", waiting)
 
 
-def _usage(deployments: Sequence[tuple[Labels, Seen]]) -> Iterator[_Family]:
+def _usage(deployments: Sequence[tuple[Labels, Seen]]) -> Iterator[Family]:
     started = [(labels, seen) for labels, seen in deployments if seen.tasks]
     tasks = [(labels, len(seen.tasks)) for labels, seen in started]
     yield _gauge("paas_tasks", "Tasks started and not ended, frozen ones included.", tasks)
@@ -109,24 +83,17 @@ def _usage(deployments: Sequence[tuple[Labels, Seen]]) -> Iterator[_Family]:
     yield _counter("paas_task_cpu_seconds", "Processor time of all tasks, ended ones included.", cpu)
 
 
-def _wakes(woken: Sequence[tuple[Labels, WakeStats]]) -> Iterator[_Family]:
+def _wakes(woken: Sequence[tuple[Labels, WakeStats]]) -> Iterator[Family]:
     yield _counter("paas_wakes", "Wakes.", [(labels, wakes.count) for labels, wakes in woken])
-    samples: list[Sample] = []
-    for labels, wakes in woken:
-        phases = wakes.phases
-        samples += _summary({**labels, "phase": "queue"}, phases.queue)
-        samples += _summary({**labels, "phase": "start"}, phases.start)
-        samples += _summary({**labels, "phase": "ready"}, phases.ready)
-        samples += _summary({**labels, "phase": "first_byte"}, phases.first_byte)
-    yield _Family(
+    yield Family(
         "paas_wake_duration_seconds",
         "summary",
         f"How long the phases of a wake took, one after the other; quantiles are of the last {KEPT_WAKES}.",
-        samples,
+        (value for labels, wakes in woken for value in _summaries(labels, wakes.phases)),
     )
 
 
-def _history(scrape: Scrape) -> Iterator[_Family]:
+def _history(scrape: Scrape) -> Iterator[Family]:
     known = [
         ({"namespace": title.namespace, "app": title.name}, scrape.measured[title.id])
         for title in scrape.apps
@@ -140,15 +107,22 @@ def _history(scrape: Scrape) -> Iterator[_Family]:
     yield _gauge("paas_task_memory_peak_bytes", "The most that one task ever used.", peaks)
 
 
-def _counter(name: str, text: str, values: Sequence[tuple[Labels, float]]) -> _Family:
-    return _Family(name, "counter", text, [("_total", labels, value) for labels, value in values if value])
+def _counter(name: str, text: str, values: Iterable[tuple[Labels, float]]) -> Family:
+    return Family(name, "counter", text, (("_total", labels, value) for labels, value in values if value))
 
 
-def _gauge(name: str, text: str, values: Sequence[tuple[Labels, float]]) -> _Family:
-    return _Family(name, "gauge", text, [("", labels, value) for labels, value in values])
+def _gauge(name: str, text: str, values: Iterable[tuple[Labels, float]]) -> Family:
+    return Family(name, "gauge", text, (("", labels, value) for labels, value in values))
 
 
-def _summary(labels: Labels, phase: PhaseStats) -> Iterator[Sample]:
+def _summaries(labels: Labels, phases: WakePhases) -> Iterator[Value]:
+    yield from _summary({**labels, "phase": "queue"}, phases.queue)
+    yield from _summary({**labels, "phase": "start"}, phases.start)
+    yield from _summary({**labels, "phase": "ready"}, phases.ready)
+    yield from _summary({**labels, "phase": "first_byte"}, phases.first_byte)
+
+
+def _summary(labels: Labels, phase: PhaseStats) -> Iterator[Value]:
     yield "", {**labels, "quantile": "0.5"}, phase.p50
     yield "", {**labels, "quantile": "0.95"}, phase.p95
     yield "_sum", labels, phase.total

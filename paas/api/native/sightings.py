@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from paas.api.kit.parts import ApiParts
+from paas.api.kit.slices import gently
 from paas.core.ids import AppId, DeploymentId, TaskId
 from paas.core.model import Counted, Usage
 from paas.store import tasks
@@ -24,27 +25,22 @@ class Seen:
 
 async def of_apps(parts: ApiParts, app_id: AppId | None = None) -> list[Seen]:
     """Look at all deployments that did anything since the agent started, or at those of one app."""
-    of_deployment: defaultdict[DeploymentId, set[TaskId]] = defaultdict(set)
+    tasks_of: defaultdict[DeploymentId, set[TaskId]] = defaultdict(set)
     apps: dict[DeploymentId, AppId] = {}
     for started in await tasks.started(parts.reader, app_id):
-        of_deployment[started.deployment_id].add(started.task_id)
+        tasks_of[started.deployment_id].add(started.task_id)
         apps[started.deployment_id] = started.app_id
-    found = parts.counts.all_counted() if app_id is None else parts.counts.counted_of(app_id)
-    counted: dict[DeploymentId, Counted | None] = {each.deployment_id: each for each in found}
-    for each in found:
-        of_deployment[each.deployment_id].update(each.tasks)  # a wake is recorded a moment later
-        apps[each.deployment_id] = each.app_id
-    usage = await parts.usage.measure([task_id for some in of_deployment.values() for task_id in some])
+    found: dict[DeploymentId, Counted] = {}
+    async for deployment_id in gently([*parts.counts.active(app_id), *apps]):
+        counted = parts.counts.counted(deployment_id)
+        if counted is not None:
+            found[deployment_id] = counted
+            tasks_of[deployment_id].update(counted.tasks)  # a wake is recorded a moment later
+            apps[deployment_id] = counted.app_id
+    usage = await parts.usage.measure([task_id for some in tasks_of.values() for task_id in some])
     return [
-        _seen(
-            parts,
-            deployment_id,
-            of,
-            counted.get(deployment_id) or parts.counts.counted(deployment_id),
-            of_deployment[deployment_id],
-            usage,
-        )
-        for deployment_id, of in apps.items()
+        _seen(parts, deployment_id, of, found.get(deployment_id), tasks_of[deployment_id], usage)
+        async for deployment_id, of in gently(apps.items())
     ]
 
 
