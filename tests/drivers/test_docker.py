@@ -1,5 +1,6 @@
 """What is particular to containers: what they may do, what they find, what others do to them."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,9 +16,11 @@ from paas.drivers.docker import DockerDriver
 from paas.drivers.docker_containers import CAPABILITIES, name_of
 from paas.drivers.docker_removal import remove_all
 from tests.contract.docker_rig import WAITING, DockerRig
+from tests.contract.rigs import descriptors
 from tests.docker_engine import Image, ask, ask_json, busybox_layer, load_image
 from tests.drivers.docker_steps import output_of, until_exited, until_hinted
 from tests.registry import running
+from tests.waiting import until
 
 GRACE = timedelta(seconds=5)
 NONE = timedelta(0)
@@ -335,3 +338,27 @@ async def test_an_agent_that_goes_for_good_leaves_only_its_volumes(
     finally:
         other.clear()
     assert (docker_rig.root / "volumes" / "a-1" / "data").is_dir()
+
+
+async def test_rounds_leave_neither_descriptors_nor_memory(
+    docker: DockerDriver, docker_rig: DockerRig
+) -> None:
+    async def round_trip() -> None:
+        spec = docker_rig.waiting()
+        await docker.prepare(spec)
+        await docker.start(spec)
+        await docker.stop(spec.task_id, grace=NONE)
+        await docker.forget(spec.task_id)
+
+    await round_trip()
+    before = descriptors()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(6):
+            group.create_task(round_trip())
+    await until(lambda: descriptors() <= before)
+
+    assert await docker.survey() == {}
+    assert docker_rig.names() == []
+    assert not docker._seen
+    assert not docker._prepared
+    await until(lambda: not docker._locks)
