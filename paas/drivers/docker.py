@@ -8,7 +8,6 @@ from datetime import timedelta
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
-from weakref import WeakValueDictionary
 
 from paas.core.errors import StartFailed, Unavailable
 from paas.core.ids import TaskId
@@ -18,6 +17,7 @@ from paas.docker.images import Images, is_local_only
 from paas.drivers.docker_calls import Containers
 from paas.drivers.docker_containers import SPEC_LABEL, describe, name_of, read
 from paas.drivers.docker_freezing import ContainerFreezer
+from paas.drivers.docker_memory import Memory
 from paas.drivers.docker_network import Network
 from paas.drivers.docker_output import output
 from paas.drivers.docker_usage import ContainerUsage
@@ -43,13 +43,9 @@ class DockerDriver:
         self._freezer = ContainerFreezer(self._containers)
         self._usage = ContainerUsage()
         self._watch = Watch(engine, agent_id, self._on_event, self._catch_up)
-        self._seen: dict[TaskId, Instance] = {}  # started ones, until they are forgotten
-        self._prepared: dict[TaskId, str] = {}  # made by us, not started, with what they were made for
+        self._memory = Memory()
         self._suspects: set[TaskId] = set()  # had no record when containers were last swept
-        self._locks: WeakValueDictionary[TaskId, asyncio.Lock] = WeakValueDictionary()
         self._looking = asyncio.Semaphore(INSPECTED_AT_ONCE)
-        self._hints: dict[TaskId, None] = {}
-        self._hinted = asyncio.Event()
         self._group = asyncio.TaskGroup()
         self._loops: list[asyncio.Task[None]] = []
 
@@ -83,13 +79,13 @@ class DockerDriver:
     async def prepare(self, spec: TaskSpec) -> None:
         """Make the container. Its image must be there. Raises StartFailed and Unavailable."""
         body = await self._describe(spec)
-        async with self._alone(spec.task_id):
-            if spec.task_id in self._seen or self._prepared.get(spec.task_id) == _digest(body):
+        async with self._memory.alone(spec.task_id):
+            if spec.task_id in self._memory.seen or self._memory.prepared.get(spec.task_id) == _digest(body):
                 return
             with _told_as(StartFailed):
                 await self.network.ensure()
                 await self._containers.make(spec.task_id, body)
-            self._prepared[spec.task_id] = _digest(body)
+            self._memory.prepared[spec.task_id] = _digest(body)
 
     async def start(self, spec: TaskSpec) -> Instance:
         """Start the task, or find it started already: running, or ended. Raises StartFailed and Unavailable.
@@ -98,13 +94,13 @@ class DockerDriver:
         that somebody removed meanwhile is made or pulled again.
         """
         task_id = spec.task_id
-        async with self._alone(task_id):
-            known = self._seen.get(task_id)
+        async with self._memory.alone(task_id):
+            known = self._memory.seen.get(task_id)
             if known is not None:
                 return known
             body = await self._describe(spec)
             with _told_as(StartFailed):
-                if self._prepared.pop(task_id, None) != _digest(body):
+                if self._memory.prepared.pop(task_id, None) != _digest(body):
                     known = await self._inspect(task_id)  # an earlier agent may have started it
                     if known is not None:
                         return known
@@ -121,7 +117,7 @@ class DockerDriver:
         if instance is None:
             raise StartFailed(f"cannot start task {task_id}: somebody removed its container meanwhile")
         if instance.status == "exited":
-            self._hint(task_id)
+            self._memory.hint(task_id)
         return instance
 
     async def stop(self, task_id: TaskId, *, grace: timedelta) -> int | None:
@@ -129,7 +125,7 @@ class DockerDriver:
 
         Gives the exit code, as the program or the signal made it. Raises Unavailable.
         """
-        async with self._alone(task_id):
+        async with self._memory.alone(task_id):
             with _told_as(Unavailable):
                 instance = await self._inspect(task_id)
                 if instance is not None and instance.lives:
@@ -141,19 +137,19 @@ class DockerDriver:
         return None if instance is None else instance.exit_code
 
     async def freeze(self, task_id: TaskId) -> None:
-        async with self._alone(task_id):
+        async with self._memory.alone(task_id):
             with _told_as(Unavailable):
                 await self._freezer.freeze(task_id)
                 await self._inspect(task_id)
 
     async def thaw(self, task_id: TaskId) -> Instance | None:
         """Let a task run again. One that this driver froze is not asked for at the engine."""
-        async with self._alone(task_id):
+        async with self._memory.alone(task_id):
             with _told_as(Unavailable):
-                instance = self._seen.get(task_id)
+                instance = self._memory.seen.get(task_id)
                 if await self._freezer.thaw(task_id) and instance is not None:
                     if instance.status == "frozen":
-                        instance = self._seen[task_id] = replace(instance, status="up")
+                        instance = self._memory.seen[task_id] = replace(instance, status="up")
                 else:
                     instance = await self._inspect(task_id)
         return instance if instance is not None and instance.lives else None
@@ -168,7 +164,7 @@ class DockerDriver:
         """See every container of this agent's that was started. Raises Unavailable."""
         await self._watch.check()
         await self._catch_up()
-        return dict(self._seen)
+        return dict(self._memory.seen)
 
     async def look(self, task_ids: Iterable[TaskId]) -> Mapping[TaskId, Instance]:
         """Answer from memory, which the engine's events keep true.
@@ -177,28 +173,27 @@ class DockerDriver:
         """
         seen: dict[TaskId, Instance] = {}
         for task_id in task_ids:
-            if task_id in self._seen:
-                seen[task_id] = self._seen[task_id]
-            elif task_id not in self._prepared:
+            if task_id in self._memory.seen:
+                seen[task_id] = self._memory.seen[task_id]
+            elif task_id not in self._memory.prepared:
                 await self._watch.check()
         return seen
 
     async def listens(self, task_id: TaskId, address: Address) -> bool:
         """Say whether the address is the task's: nobody else can have it then."""
-        instance = self._seen.get(task_id)
+        instance = self._memory.seen.get(task_id)
         return instance is not None and instance.lives and instance.address == address
 
     async def forget(self, task_id: TaskId) -> None:
         """Remove the container and its nameless volumes; what runs of it is killed. Raises Unavailable."""
-        async with self._alone(task_id):
+        async with self._memory.alone(task_id):
             with _told_as(Unavailable):
-                if task_id in self._seen and self._seen[task_id].status == "frozen":
+                if task_id in self._memory.seen and self._memory.seen[task_id].status == "frozen":
                     await self._freezer.thaw(task_id)  # in version 1 it could not be killed
                 await self._containers.remove(task_id)
             self._freezer.forget(task_id)
             self._usage.forget(task_id)
-            self._prepared.pop(task_id, None)
-            self._seen.pop(task_id, None)
+            self._memory.forget(task_id)
 
     def output(self, task_id: TaskId, after: str) -> AsyncGenerator[tuple[str, bytes], None]:
         """Implement `core.ports.Writer`."""
@@ -214,19 +209,9 @@ class DockerDriver:
             await self.forget(task_id)
         self._suspects = suspects
 
-    async def hints(self) -> AsyncGenerator[TaskId, None]:
+    def hints(self) -> AsyncGenerator[TaskId, None]:
         """Name each task that ended, was frozen or thawed by somebody, or was removed. For one reader."""
-        while True:
-            await self._hinted.wait()
-            self._hinted.clear()
-            while self._hints:
-                task_id = next(iter(self._hints))
-                del self._hints[task_id]
-                yield task_id
-
-    def _hint(self, task_id: TaskId) -> None:
-        self._hints[task_id] = None
-        self._hinted.set()
+        return self._memory.hints()
 
     async def _describe(self, spec: TaskSpec) -> dict[str, Any]:
         mounts: list[dict[str, Any]] = []
@@ -250,31 +235,22 @@ class DockerDriver:
         found = await self._containers.inspect(task_id)
         self._usage.follow(task_id, found)
         if found is None:
-            self._prepared.pop(task_id, None)
-            instance = self._seen.get(task_id)
-            if instance is not None and instance.lives:
-                instance = Instance(task_id=task_id, status="exited", exit_code=last_words)
-        else:
-            instance = read(task_id, found, self.network.name)
-            if instance is not None and self._freezer.is_frozen(task_id, found):
-                instance = replace(instance, status="frozen")
+            return self._memory.note_removed(task_id, last_words)
+        instance = read(task_id, found, self.network.name)
         if instance is not None:
-            self._prepared.pop(task_id, None)
-            known = self._seen.get(task_id)
-            self._seen[task_id] = instance
-            if known is not None and known != instance:
-                self._hint(task_id)
+            if self._freezer.is_frozen(task_id, found):
+                instance = replace(instance, status="frozen")
+            self._memory.note(instance)
         return instance
 
     async def _catch_up(self) -> None:
         """Compare what is remembered with the engine; tasks that changed are hinted. Raises Unavailable."""
         with _told_as(Unavailable):
             listed = await self._containers.all()
-            gone = [task_id for task_id in self._seen if task_id not in listed]
+            gone = [task_id for task_id in self._memory.seen if task_id not in listed]
             for task_id in [*(task_id for task_id, state in listed.items() if state != "created"), *gone]:
-                lock = self._locks.get(task_id)
-                if lock is None or not lock.locked():  # else somebody is just finding out
-                    async with self._alone(task_id):
+                if not self._memory.is_in_hand(task_id):  # else somebody is just finding out
+                    async with self._memory.alone(task_id):
                         await self._inspect(task_id)
 
     def _on_event(self, task_id: TaskId, happened: str, attributes: Mapping[str, str]) -> None:
@@ -285,12 +261,8 @@ class DockerDriver:
 
     async def _follow_up(self, task_id: TaskId, last_words: int | None) -> None:
         with contextlib.suppress(Refused, Unavailable):  # then it is seen when the engine is back
-            async with self._alone(task_id), self._looking:
+            async with self._memory.alone(task_id), self._looking:
                 await self._inspect(task_id, last_words)
-
-    def _alone(self, task_id: TaskId) -> asyncio.Lock:
-        """Let one at a time act on a task and remember what became of it."""
-        return self._locks.setdefault(task_id, asyncio.Lock())
 
 
 def _digest(body: Mapping[str, Any]) -> str:
