@@ -185,8 +185,7 @@ def _default_name(path: Path | None, image: str | None) -> str:
     """Name the app after the file or folder, or after the image without registry, tag and digest."""
     if path is not None:
         return packing.app_name(path)
-    words = (image or "").partition("@")[0].rpartition("/")[2].partition(":")[0]
-    return packing.app_name(Path(words))
+    return packing.valid_name((image or "").partition("@")[0].rpartition("/")[2].partition(":")[0])
 
 
 def _wishes(options: DeployOptions) -> dict[str, object]:

@@ -63,9 +63,14 @@ def app_name(path: Path) -> str:
     if not whole.is_dir():
         suffix = next((end for end in ARCHIVE_SUFFIXES if name.lower().endswith(end)), None)
         name = name[: -len(suffix)] if suffix is not None else SCRIPT_SUFFIX.sub("", name)
-    valid = re.sub(r"[^a-z0-9]+", "-", name.lower())[:LONGEST_NAME].strip("-")
+    return valid_name(name)
+
+
+def valid_name(text: str) -> str:
+    """Make an app's name of any text, likewise. Raises Problem."""
+    valid = re.sub(r"[^a-z0-9]+", "-", text.lower())[:LONGEST_NAME].strip("-")
     if not valid:
-        raise Problem(f"cannot make a name of {path}", hint="give one with --name")
+        raise Problem(f"cannot make a name of {text}", hint="give one with --name")
     return valid
 
 
