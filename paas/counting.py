@@ -28,7 +28,7 @@ class Counting:
         return [
             entry.deployment_id
             for entry in self._entries.values()
-            if (entry.upstreams or entry.past is not None or entry.wakes is not None)
+            if (entry.upstreams or entry.past is not None or entry.wakes is not None or entry.refused)
             and app_id in (None, entry.app_id)
         ]
 
@@ -81,6 +81,7 @@ class Counting:
                 upstream.task_id: TaskCounted(in_flight=upstream.in_flight, traffic=upstream.tally.traffic())
                 for upstream in self._upstreams(entry)
             },
+            refused=dict(entry.refused or {}),
             wakes=None if entry.wakes is None else entry.wakes.stats(),
         )
 

@@ -394,6 +394,7 @@ class Counted:
     demand: Demand
     traffic: Traffic  # of all its tasks, ended ones included, and of answers in their place
     tasks: Mapping[TaskId, TaskCounted]
+    refused: Mapping[str, int]  # requests that were not let wake it, by class
     wakes: WakeStats | None
 
 

@@ -29,6 +29,7 @@ async def served(api: Api) -> tuple[Json, Json]:
     tally.answers[2] += 2
     tally.bytes_in, tally.bytes_out = 100, 2000
     entry.tally().answers[5] += 1
+    api.router.count_refused(entry, "crawlers")
     return app, deployment
 
 
@@ -82,6 +83,8 @@ async def test_prometheus_reads_what_was_counted(api: Api) -> None:
     assert requests == {"2xx": 2, "5xx": 1}
     (sent,) = families["paas_sent_bytes"].samples
     assert (sent.name, sent.labels, sent.value) == ("paas_sent_bytes_total", LABELS, 2000)
+    (refused,) = families["paas_wakes_refused"].samples
+    assert (refused.labels, refused.value) == ({**LABELS, "reason": "crawlers"}, 1)
     phases = {sample.labels["phase"] for sample in families["paas_wake_duration_seconds"].samples}
     assert phases == {"queue", "start", "ready", "first_byte"}
     assert families["paas_wake_duration_seconds"].type == "summary"

@@ -44,6 +44,7 @@ def families(scrape: Scrape) -> Iterator[Family]:
     deployments = [(_labels(title), seen) for title, seen in scrape.deployments]
     every = [(labels, seen.counted) for labels, seen in deployments if seen.counted is not None]
     yield from _traffic(every)
+    yield from _refused(every)
     yield from _demand([(labels, one) for labels, one in every if one.tasks or one.demand.waiting])
     yield from _usage(deployments)
     yield from _wakes([(labels, one.wakes) for labels, one in every if one.wakes is not None])
@@ -64,6 +65,14 @@ def _traffic(every: Sequence[tuple[Labels, Counted]]) -> Iterator[Family]:
     yield _counter("paas_received_bytes", "Bytes from clients, as on the wire.", received)
     sent = [(labels, one.traffic.bytes_out) for labels, one in every]
     yield _counter("paas_sent_bytes", "Bytes to clients, as on the wire.", sent)
+
+
+def _refused(every: Sequence[tuple[Labels, Counted]]) -> Iterator[Family]:
+    yield _counter(
+        "paas_wakes_refused",
+        "Requests that were not let wake an app, and connections turned away.",
+        (({**labels, "reason": reason}, n) for labels, one in every for reason, n in one.refused.items()),
+    )
 
 
 def _demand(busy: Sequence[tuple[Labels, Counted]]) -> Iterator[Family]:
