@@ -18,6 +18,7 @@ import aiohttp
 
 from paas.builders.build_context import ignore_of, tar_of, unpack_context
 from paas.builders.build_output import BuildOutput
+from paas.builders.disk import LEAST_FREE_BYTES, watch
 from paas.builders.unpack import UnpackLimits
 from paas.core.errors import BuildFailed, Unavailable
 from paas.core.model import Build, BuiltImage
@@ -41,6 +42,7 @@ class BuildLimits:
     cpus: float
     image_bytes: int
     unpack: UnpackLimits
+    free_bytes: int = LEAST_FREE_BYTES  # that it leaves on each disk
 
 
 class DockerfileBuilder:
@@ -63,7 +65,7 @@ class DockerfileBuilder:
         output = BuildOutput(labels=len(labels), memory_bytes=self._limits.memory_bytes)
         dockerfile = build.options.dockerfile
         try:
-            async with asyncio.timeout(self._limits.secs):
+            async with asyncio.timeout(self._limits.secs), self._disks_watched(workspace):
                 folder = await asyncio.to_thread(
                     unpack_context, context, workspace, self._limits.unpack, dockerfile
                 )
@@ -112,6 +114,19 @@ class DockerfileBuilder:
         if found is None or _names(found):
             return True
         return found["Id"] not in wanted and await self._delete(layer)
+
+    @contextlib.asynccontextmanager
+    async def _disks_watched(self, workspace: Path) -> AsyncIterator[None]:
+        """Give the block up, with BuildFailed, once the agent's or the engine's disk is nearly full."""
+        async with self._engine.asked("build") as docker:
+            engines = Path((await docker.system.info())["DockerRootDir"])
+        try:
+            async with asyncio.TaskGroup() as group:
+                watching = group.create_task(watch((workspace, engines), self._limits.free_bytes))
+                yield
+                watching.cancel()
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
 
     def _wish(self, build: Build, name: str, labels: Mapping[str, str]) -> Mapping[str, str]:
         limits, options = self._limits, build.options

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -223,6 +224,18 @@ async def test_image_that_is_too_large_is_not_kept(rig: Rig) -> None:
         await rig.build(f"{BASE}RUN true\n")
 
     assert rig.images() == []
+
+
+async def test_build_that_fills_the_disk_is_ended(rig: Rig) -> None:
+    async with DockerEngine(rig.socket) as engine, engine.asked("see its folder") as docker:
+        root = (await docker.system.info())["DockerRootDir"]
+    free_bytes = shutil.disk_usage(root).free
+    rig.limits = replace(LIMITS, free_bytes=free_bytes - 200 * 1024**2)
+
+    with pytest.raises(BuildFailed, match=r"cannot build: only \d+ MiB are free in /"):
+        await rig.build(f"{BASE}RUN busybox dd if=/dev/zero of=/data/zeros bs=1M count=500; sleep 600\n")
+
+    await until(lambda: rig.inspect("containers", str(rig.heard.container)) is None)
 
 
 async def test_engine_that_is_absent_is_told(rig: Rig) -> None:
