@@ -127,15 +127,15 @@ class Router:
                 del self._hosts[host]
         entry.rules = self._rules.setdefault(rules, rules)
 
-    def route_port(self, deployment_id: DeploymentId, port: int | None, *, is_current: bool) -> None:
+    def route_port(self, deployment_id: DeploymentId, port: int | None, *, takes: bool) -> None:
         """Set the port that leads to a deployment: `port` is that of its environment, None if none is open.
 
-        Only the current deployment takes it. One that is current no more keeps it until then, so that
-        the port never leads nowhere between the two.
+        One deployment there takes it. Another that has it keeps it until then, so that the port never
+        leads nowhere between the two.
         """
         entry = self._entries.get(deployment_id)
         if entry is not None:
-            self.ports.lead(entry, port, takes=is_current)
+            self.ports.lead(entry, port, takes=takes)
 
     def unroute(self, deployment_id: DeploymentId) -> None:
         """Forget a deployment that will never serve again; its waiters are refused."""

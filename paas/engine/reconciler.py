@@ -158,7 +158,7 @@ class Reconciler:
                 wake_policy=stored.app.wake_policy,
             ),
         )
-        self._world.router.route_port(deployment.id, stored.tcp_port, is_current=stored.is_current)
+        self._world.router.route_port(deployment.id, stored.tcp_port, takes=stored.takes_port)
 
     def _look_again(self, key: DeploymentId, delay: float | None) -> None:
         timer = self._timers.pop(key, None)

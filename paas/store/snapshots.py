@@ -20,7 +20,8 @@ class Stored:
     is_current: bool  # in its environment
     serves_app: bool  # answers the app's own host, or will as the first to do so
     newer_is_current: bool  # a later version took over in its environment
-    tcp_port: int | None  # of the proxy's, if what is current in its environment is reached by one
+    tcp_port: int | None  # of the proxy's, if its environment is reached by one now
+    takes_port: bool  # and that leads to this deployment
     live: tuple[Task, ...]  # newest first
     ended: tuple[Task, ...]  # the last few, newest first
     rivals: tuple[Rival, ...]  # for its volumes
@@ -42,6 +43,7 @@ _COLUMNS = [
     ),
     "a.deleted_at IS NOT NULL AS app_deleted",
     f"{tcp_ports.OPEN_PORT} AS tcp_port",
+    f"{tcp_ports.PORT_LEADS_TO} AS tcp_port_leads_to",
     # Who will answer the app's host as soon as it is ready, where nobody does yet.
     (
         "(SELECT n.id FROM deployments n WHERE n.app_id = d.app_id"
@@ -79,6 +81,7 @@ async def read(reader: Reader, deployment_id: DeploymentId) -> Stored | None:
         serves_app=(serving_deployment(current) or row["coming"]) == deployment.id,
         newer_is_current=(row["current_version"] or 0) > deployment.version,
         tcp_port=row["tcp_port"],
+        takes_port=row["tcp_port_leads_to"] == deployment.id,
         live=tuple(task for task in known if task.state in LIVE_TASK),
         ended=tuple(
             sorted(

@@ -6,14 +6,18 @@ from paas.core.ids import AppId
 from paas.store import feed
 from paas.store.database import Reader, Tx
 
-# Of a deployment's environment, if what is current there is to be reached by it; `d` is the deployment.
-OPEN_PORT = (
-    "(SELECT p.port FROM tcp_ports p"
-    " JOIN environments e ON e.app_id = p.app_id AND e.slug = p.environment"
-    " JOIN deployments c ON c.id = e.current_deployment_id"
+# Where the port of a deployment's environment leads, `d` being the deployment: to what is active there, else
+# to the newest that is to be, so that clients may wait for it; nowhere while that speaks HTTP.
+_LED = (
+    " FROM tcp_ports p JOIN deployments n ON n.app_id = p.app_id AND n.environment = p.environment"
     " WHERE p.app_id = d.app_id AND p.environment = d.environment"
-    " AND c.state = 'active' AND json_extract(c.spec, '$.networking.protocol') = 'tcp')"
+    " AND json_extract(n.spec, '$.networking.protocol') = 'tcp'"
+    " AND (n.state = 'active' OR (n.state IN ('queued', 'building', 'starting') AND NOT EXISTS"
+    " (SELECT 1 FROM deployments x WHERE x.app_id = d.app_id AND x.environment = d.environment"
+    " AND x.state = 'active'))) ORDER BY n.version DESC LIMIT 1)"
 )
+OPEN_PORT = f"(SELECT p.port{_LED}"
+PORT_LEADS_TO = f"(SELECT n.id{_LED}"
 
 
 async def assign(tx: Tx, app_id: AppId, environment: str, port: int, *, now: float) -> None:

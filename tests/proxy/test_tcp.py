@@ -35,7 +35,7 @@ class Tcp:
 
     def lead(self, deployment: DeploymentId = DEPLOYMENT) -> None:
         self.rig.router.route(deployment, AppId("app-1"), (), RAW)
-        self.rig.router.route_port(deployment, self.port, is_current=True)
+        self.rig.router.route_port(deployment, self.port, takes=True)
 
     async def until_listening(self) -> None:
         await until(lambda: self.port in self.rig.proxy._tcp_ports._servers)
@@ -357,7 +357,7 @@ async def test_a_new_deployment_takes_the_port_over_and_the_old_one_drains(tcp: 
     assert await before.read_exactly(3) == b"old"
 
     tcp.lead(OTHER)
-    tcp.rig.router.route_port(DEPLOYMENT, tcp.port, is_current=False)  # the old one's pass, whenever it comes
+    tcp.rig.router.route_port(DEPLOYMENT, tcp.port, takes=False)  # the old one's pass, whenever it comes
     new = await tcp.rig.start_app(named(b"new"))
     tcp.rig.router.publish(OTHER, TaskId("other-1"), "127.0.0.1", new.port)
 
@@ -373,7 +373,7 @@ async def test_the_port_never_closes_while_it_changes_hands(tcp: Tcp) -> None:
     changes: list[int] = []
     tcp.rig.router.ports.on_changed(lambda: changes.append(1))
 
-    tcp.rig.router.route_port(DEPLOYMENT, tcp.port, is_current=False)  # here the old one is looked at first
+    tcp.rig.router.route_port(DEPLOYMENT, tcp.port, takes=False)  # here the old one is looked at first
     assert tcp.rig.router.ports.wanted() == {tcp.port}
     tcp.lead(OTHER)
 
@@ -387,7 +387,7 @@ async def test_a_port_that_leads_nowhere_is_closed(tcp: Tcp) -> None:
     await line.send(b"x")
     await line.read_exactly(1)
 
-    tcp.rig.router.route_port(DEPLOYMENT, None, is_current=False)
+    tcp.rig.router.route_port(DEPLOYMENT, None, takes=False)
 
     await until(lambda: not tcp.rig.router.ports.wanted())
     await until(lambda: not tcp.listens())

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 import socket
 from collections.abc import AsyncIterator
 
@@ -221,6 +223,30 @@ async def test_a_frozen_app_goes_on_with_a_connection(agent: Agent) -> None:
         assert await line.say(b"y\n") == b"y\n"
         assert len(await agent.tasks(deployed["id"], "running")) == 1
     assert len(await agent.tasks(deployed["id"])) == 1
+
+
+async def test_clients_may_wait_for_the_first_version(agent: Agent) -> None:
+    slow = LINES.replace(b"import os, socketserver", b"import os, socketserver, time; time.sleep(1)")
+    begun = await agent.begin("lines", slow, networking=TCP)
+    await agent.until(lambda: _refuses(begun), lambda refused: not refused)
+
+    async with line_to(begun) as line:
+        assert await line.say(b"early\n") == b"early\n"
+
+    assert (await agent.settled(begun["id"]))["status"] == "running"
+
+
+async def test_a_task_that_is_killed_ends_its_connections_and_is_followed(agent: Agent) -> None:
+    deployed = await agent.deploy("lines", LINES, networking=TCP, env={"GREETS": "yes"})
+    async with line_to(deployed) as line:
+        pid = int((await line.hear()).split()[-1])
+
+        os.kill(pid, signal.SIGKILL)
+
+        with contextlib.suppress(ConnectionResetError):
+            assert await line.hear_to_end() == b""
+    async with line_to(deployed) as line:
+        assert int((await line.hear()).split()[-1]) != pid
 
 
 async def test_an_app_may_change_what_it_speaks(agent: Agent) -> None:
