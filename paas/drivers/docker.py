@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -24,6 +25,8 @@ from paas.drivers.docker_usage import ContainerUsage
 from paas.drivers.docker_volumes import VolumeRoots
 from paas.drivers.docker_watch import Watch
 
+logger = logging.getLogger(__name__)
+
 INSPECTED_AT_ONCE = 8
 
 
@@ -42,7 +45,7 @@ class DockerDriver:
         self._containers = Containers(engine, agent_id)
         self._freezer = ContainerFreezer(self._containers)
         self._usage = ContainerUsage()
-        self._watch = Watch(engine, agent_id, self._on_event, self._catch_up)
+        self._watch = Watch(engine, agent_id, self._follow_up, self._catch_up)
         self._memory = Memory()
         self._suspects: set[TaskId] = set()  # had no record when containers were last swept
         self._looking = asyncio.Semaphore(INSPECTED_AT_ONCE)
@@ -247,22 +250,18 @@ class DockerDriver:
         """Compare what is remembered with the engine; tasks that changed are hinted. Raises Unavailable."""
         with _told_as(Unavailable):
             listed = await self._containers.all()
-            gone = [task_id for task_id in self._memory.seen if task_id not in listed]
-            for task_id in [*(task_id for task_id, state in listed.items() if state != "created"), *gone]:
-                if not self._memory.is_in_hand(task_id):  # else somebody is just finding out
-                    async with self._memory.alone(task_id):
-                        await self._inspect(task_id)
-
-    def _on_event(self, task_id: TaskId, happened: str, attributes: Mapping[str, str]) -> None:
-        if happened in {"die", "pause", "unpause", "destroy"}:
-            code = attributes.get("exitCode", "")
-            last_words = int(code) if code.isdigit() else None
-            self._group.create_task(self._follow_up(task_id, last_words), name=f"{happened} {task_id}")
+        gone = [task_id for task_id in self._memory.seen if task_id not in listed]
+        for task_id in [*(task_id for task_id, state in listed.items() if state != "created"), *gone]:
+            if not self._memory.is_in_hand(task_id):  # else somebody is just finding out
+                await self._follow_up(task_id, None)
 
     async def _follow_up(self, task_id: TaskId, last_words: int | None) -> None:
-        with contextlib.suppress(Refused, Unavailable):  # then it is seen when the engine is back
-            async with self._memory.alone(task_id), self._looking:
+        """Find out what became of a task. Raises Unavailable: then the engine has to be caught up with."""
+        async with self._memory.alone(task_id), self._looking:
+            try:
                 await self._inspect(task_id, last_words)
+            except Refused as error:  # one that is broken takes no others along
+                logger.warning("%s", error.message, extra={"event": "docker.broken", "task": task_id})
 
 
 def _digest(body: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
 from paas.core.errors import Unavailable
@@ -17,8 +17,10 @@ FIRST_PAUSE_SECS = 0.1
 LONGEST_PAUSE_SECS = 5.0
 FIRST_TRY_SECS = 3.0  # native apps must not wait for an engine that hangs
 
-OnEvent = Callable[[TaskId, str, Any], None]
-"""Hears the task, what happened ("die", "oom", "pause", "unpause", "destroy"), and the event's attributes."""
+TELLING = frozenset({"die", "pause", "unpause", "destroy"})
+
+Follow = Callable[[TaskId, int | None], Coroutine[Any, Any, None]]
+"""Finds out what became of a task; hears the exit code, where its end was told. May raise Unavailable."""
 
 
 class Watch:
@@ -28,13 +30,13 @@ class Watch:
         self,
         engine: DockerEngine,
         agent_id: str,
-        on_event: OnEvent,
+        follow_up: Follow,
         take_stock: Callable[[], Awaitable[object]],
     ) -> None:
         """`take_stock` is called after each connect: what happened before it is not told."""
         self._engine = engine
         self._agent_id = agent_id
-        self._on_event = on_event
+        self._follow_up = follow_up
         self._take_stock = take_stock
         self._tried = asyncio.Event()
         self._error: Unavailable | None = None  # why what is remembered may not be true
@@ -79,7 +81,7 @@ class Watch:
         ):
             group.create_task(self._catch_up(), name="stock of containers")
             async for event in events:
-                self._tell(event)
+                self._tell(event, group)
 
     async def _catch_up(self) -> None:
         await self._take_stock()
@@ -89,11 +91,14 @@ class Watch:
             logger.info("The Docker engine answers again", extra={"event": "docker.back"})
         self._was_said = False
 
-    def _tell(self, event: Mapping[str, Any]) -> None:
+    def _tell(self, event: Mapping[str, Any], group: asyncio.TaskGroup) -> None:
         attributes = (event.get("Actor") or {}).get("Attributes") or {}
         task_id = TaskId(attributes.get(TASK_LABEL, ""))
-        if attributes.get("name") == name_of(task_id):
-            self._on_event(task_id, str(event.get("Action") or event.get("status")), attributes)
+        happened = event.get("Action") or event.get("status")
+        if happened in TELLING and attributes.get("name") == name_of(task_id):
+            code = attributes.get("exitCode", "")
+            told = self._follow_up(task_id, int(code) if code.isdigit() else None)
+            group.create_task(told, name=f"{happened} {task_id}")
 
     def _note_away(self, error: Unavailable) -> None:
         self._error = error

@@ -24,8 +24,8 @@ class PrivateEngine:
         return self.folder / "docker.sock"
 
     def start(self) -> None:
-        options = ["--bridge=none", *(["--live-restore"] if self.live_restore else [])]
-        docker_engine.start_engine(self.folder, *options)
+        # Not without a bridge: that would take the default one from every other engine of this machine.
+        docker_engine.start_engine(self.folder, *(["--live-restore"] if self.live_restore else []))
 
     def restore(self) -> None:
         """Let it answer again, whatever a test did to it before it failed."""
