@@ -333,7 +333,7 @@ async def _examine(config: Config, user: AppsUser, parts: Parts, proxy_port: int
     ]
     containers = parts.containers.peek()
     if containers is not None and engine.ok:
-        gateway = await containers.driver.network.gateway()
+        gateway = containers.driver.network.gateway()
         checks.append(await doctor.check_proxy_reach(gateway, config.proxy.listen, proxy_port))
     return checks
 

@@ -3,11 +3,12 @@
 import asyncio
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from pathlib import Path
 
 from paas.apps_user import AppsUser
 from paas.core.checks import Check
+from paas.core.errors import PaasError
 
 LOW_DISK_BYTES = 100 * 1024**2
 CONNECT_SECS = 2.0
@@ -44,9 +45,13 @@ def check_user(user: AppsUser) -> Check:
     return Check(name=name, ok=True, detail=user.name)
 
 
-async def check_proxy_reach(gateway: str, proxy_host: str, proxy_port: int) -> Check:
-    """Look whether containers, which see this machine at `gateway`, find the proxy there."""
+async def check_proxy_reach(find_gateway: Awaitable[str], proxy_host: str, proxy_port: int) -> Check:
+    """Look whether containers find the proxy at the gateway, where they see this machine."""
     name = "proxy for containers"
+    try:
+        gateway = await find_gateway
+    except PaasError as error:
+        return Check(name=name, ok=False, detail=error.message, fix=error.hint)
     try:
         async with asyncio.timeout(CONNECT_SECS):
             _, writer = await asyncio.open_connection(gateway, proxy_port)

@@ -32,27 +32,29 @@ class LogPumps:
             self._running[task_id] = pump, self._group.create_task(pump.run(), name=f"log of {task_id}")
 
     async def finish(self, driver: Driver, task_id: TaskId) -> None:
-        """Wait until all that an ended task wrote is copied, for as long as something comes."""
+        """Wait until all that an ended task wrote is copied, for as long as something comes.
+
+        Where its driver is away, copying goes on by itself when it is back.
+        """
         self.begin(driver, task_id)
         if task_id not in self._running:
             return
         pump, copying = self._running[task_id]
-        try:
-            before = -1
-            while not copying.done() and pump.pieces > before:
-                before = pump.pieces
-                await asyncio.wait([copying], timeout=QUIET_SECS)
-            if not copying.done():
-                extra = {"event": "log.cut", "task": task_id}
-                logger.warning("The end of what a task wrote could not be copied", extra=extra)
-        finally:
+        before = -1
+        while not copying.done() and pump.pieces > before:
+            before = pump.pieces
+            await asyncio.wait([copying], timeout=QUIET_SECS)
+        if not copying.done() and not pump.is_away:
+            extra = {"event": "log.cut", "task": task_id}
+            logger.warning("The end of what a task wrote could not be copied", extra=extra)
             copying.cancel()
-            self._running.pop(task_id, None)
+        copying.add_done_callback(lambda _: self._running.pop(task_id, None))
 
 
 class _Pump:
     def __init__(self, driver: Writer, task_id: TaskId, copy: LogCopy) -> None:
         self.pieces = 0  # copied so far
+        self.is_away = False  # the driver could not be asked the last time
         self._driver = driver
         self._task_id = task_id
         self._copy = copy
@@ -65,9 +67,10 @@ class _Pump:
             try:
                 await self._follow()
             except (PaasError, OSError, ValueError) as error:
-                if pause_secs == FIRST_PAUSE_SECS:
+                if not self.is_away:
                     extra = {"event": "log.interrupted", "task": self._task_id}
-                    logger.warning("Cannot copy what a task writes now: %s", error, extra=extra)
+                    logger.info("Cannot copy what a task writes now: %s", error, extra=extra)
+                self.is_away = True
             else:
                 return
             if self.pieces > before:
@@ -82,4 +85,5 @@ class _Pump:
             async for cursor, content in pieces:
                 await asyncio.to_thread(self._copy.append, content, cursor)
                 self.pieces += 1
+                self.is_away = False
         await asyncio.to_thread(self._copy.finish)

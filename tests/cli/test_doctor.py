@@ -115,7 +115,10 @@ async def test_an_engine_that_ended_left_its_socket(tmp_path: Path) -> None:
 
 
 async def test_a_proxy_that_containers_cannot_reach() -> None:
-    check = await doctor.check_proxy_reach("127.0.0.1", "127.0.0.2", 1)
+    async def gateway() -> str:
+        return "127.0.0.1"
+
+    check = await doctor.check_proxy_reach(gateway(), "127.0.0.2", 1)
 
     assert not check.ok
     assert check.fix is not None

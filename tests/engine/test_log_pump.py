@@ -18,12 +18,14 @@ TASK = TaskId("t-1")
 
 
 class Telling(FakeDriver):
-    """Tells lines; breaks off, or hangs, before each one that it is told to once."""
+    """Tells lines; breaks off, or hangs, before each one that it is told to as often as it is told."""
 
-    def __init__(self, lines: int, *, breaks_at: set[int], hangs_at: int | None = None) -> None:
+    def __init__(
+        self, lines: int, *, breaks_at: set[int], breaks_for: int = 1, hangs_at: int | None = None
+    ) -> None:
         super().__init__(Machine())
         self.lines = lines
-        self.breaks_at = breaks_at
+        self.breaks_at = dict.fromkeys(breaks_at, breaks_for)
         self.hangs_at = hangs_at
         self.asked = 0
 
@@ -31,8 +33,8 @@ class Telling(FakeDriver):
         assert task_id == TASK
         self.asked += 1
         for number in range(int(after or 0), self.lines):
-            if number in self.breaks_at:
-                self.breaks_at.discard(number)
+            if self.breaks_at.get(number, 0) > 0:
+                self.breaks_at[number] -= 1
                 raise Unavailable("it broke off")
             if number == self.hangs_at:
                 await asyncio.Event().wait()
@@ -61,6 +63,20 @@ async def test_a_second_pump_goes_on_where_the_first_was_killed(tmp_path: Path) 
     await pump(tmp_path, Telling(3, breaks_at=set()))
 
     assert await pump(tmp_path, Telling(6, breaks_at={4})) == [f"line {number}" for number in range(6)]
+
+
+async def test_the_end_is_copied_when_the_driver_is_back(tmp_path: Path) -> None:
+    driver = Telling(3, breaks_at={2}, breaks_for=5)
+    log = tmp_path / f"{TASK}.log"
+
+    async with asyncio.TaskGroup() as group:
+        pumping = group.create_task(pump(tmp_path, driver))
+        while not log.exists() or log.read_text().count("\n") < 3:
+            jump(QUIET_SECS)
+            await asyncio.sleep(0.01)
+
+    assert pumping.result() == [f"line {number}" for number in range(3)]
+    assert driver.asked > 4
 
 
 async def test_output_that_hangs_does_not_keep_an_ended_task(
