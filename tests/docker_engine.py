@@ -99,7 +99,16 @@ def stop_engine(folder: Path) -> None:
             time.sleep(0.05)
     except (FileNotFoundError, ProcessLookupError):
         pass
+    _unmount(folder)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unmount(folder: Path) -> None:
+    """Take away what a killed engine left mounted: its own data, containers, networks."""
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for mount in reversed(mounts):
+        if mount.startswith(f"{folder}/"):
+            subprocess.run(["umount", "--lazy", mount], check=False, stderr=subprocess.DEVNULL)
 
 
 def kill_engine(folder: Path) -> None:
