@@ -56,5 +56,3 @@ async def test_nothing_is_left_over_after_many_rounds() -> None:
         assert networks(ship) == 1
         assert descriptors(ship.agent.pid) <= open_before + SPARE_DESCRIPTORS
         assert resident_bytes(ship.agent.pid) - used_before < 64 * 1024**2
-        print("descriptors", open_before, descriptors(ship.agent.pid))
-        print("resident", used_before, resident_bytes(ship.agent.pid))
