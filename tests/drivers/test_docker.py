@@ -205,7 +205,12 @@ async def test_a_container_that_only_borrows_our_label_is_left_alone(
     docker: DockerDriver, docker_rig: DockerRig
 ) -> None:
     labels = {"paas.agent": docker_rig.agent_id, "paas.task": "t-borrowed"}
-    body = {"Image": docker_rig.box(), "Cmd": ["sleep", "1000"], "Labels": labels}
+    body = {
+        "Image": docker_rig.box(),
+        "Cmd": ["sleep", "1000"],
+        "Labels": labels,
+        "HostConfig": {"NetworkMode": "none"},
+    }
     name = f"users-own-{docker_rig.agent_id}"
     made = ask_json(docker_rig.socket, "POST", f"/containers/create?name={name}", body)
     ask(docker_rig.socket, "POST", f"/containers/{made['Id']}/start")
