@@ -179,22 +179,27 @@ end_apps() { # end every process of the apps' user, which nothing else runs as
     signal_all "$uid" KILL || true
 }
 
-end_containers() { # those of the agent whose state this is; its volumes stay
+end_containers() { # [--purge]; those of the agent whose state this is; its volumes stay
     [ -e "$state/agent-id" ] && [ -x "$home/current/bin/python" ] || return 0
-    "$home/current/bin/python" -I - "$config_folder/config.toml" "$state/agent-id" <<'END' || say "Its containers may be left."
+    "$home/current/bin/python" -I - "$config_folder/config.toml" "$state/agent-id" "${1:-}" <<'END' || say "Its containers may be left."
 import asyncio, pathlib, sys
 from paas import config
+from paas.builders.built_images import BuiltImages
 from paas.core.errors import PaasError
 from paas.docker.engine import DockerEngine
 from paas.drivers.docker_removal import remove_all
 
-async def end(file, agent_id):
+async def end(file, agent_id, purges):
     async with DockerEngine(config.load(file).containers.socket()) as engine:
-        return await remove_all(engine, agent_id)
+        count = await remove_all(engine, agent_id)
+        if purges:
+            await BuiltImages(engine, agent_id).delete_all()
+        return count
 
-file, agent_id = map(pathlib.Path, sys.argv[1:])
+file, agent_id = map(pathlib.Path, sys.argv[1:3])
 try:
-    print(f"Removed containers: {asyncio.run(end(file, agent_id.read_text().strip()))}.", file=sys.stderr)
+    count = asyncio.run(end(file, agent_id.read_text().strip(), sys.argv[3] == "--purge"))
+    print(f"Removed containers: {count}.", file=sys.stderr)
 except PaasError as error:
     sys.exit(error.message)
 END
@@ -353,7 +358,7 @@ uninstall() {
     # After the agent, which would start them again. Its state still says that they are wanted, as after a
     # reboot, so that a later install brings them back.
     end_apps
-    end_containers
+    end_containers "${1:-}"
     rm -rf "$home" "$command_link" "$unit"
     [ ! -d /run/systemd/system ] || systemctl daemon-reload
     if [ "${1:-}" = --purge ]; then

@@ -13,6 +13,7 @@ STRICT = bool(os.environ.get("PAAS_TEST_STRICT"))
 SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"  # where servers are, and not on everybody's PATH
 PACKAGES: Mapping[str, str] = {
     "busybox": "busybox-static",
+    "docker": "docker.io",
     "dockerd": "docker.io",
     "htpasswd": "apache2-utils",
     "nginx": "nginx-light",

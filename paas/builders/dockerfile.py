@@ -6,18 +6,16 @@ https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Image/operation/
 import asyncio
 import contextlib
 import json
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 import aiodocker
 import aiohttp
 
 from paas.builders.build_context import ignore_of, tar_of, unpack_context
 from paas.builders.build_output import BuildOutput
+from paas.builders.built_images import BuiltImages
 from paas.builders.disk import LEAST_FREE_BYTES, watch
 from paas.builders.unpack import UnpackLimits
 from paas.core.errors import BuildFailed, Unavailable
@@ -25,9 +23,6 @@ from paas.core.model import Build, BuiltImage
 from paas.core.ports import BuildReport
 from paas.docker.engine import DockerEngine, Refused
 
-OWNER_LABEL = "paas.agent"
-BUILD_LABEL = "paas.build"
-_OWN_NAME = re.compile(r"((docker\.io|localhost)/)?paas/.+")  # Podman puts a host before it
 CPU_PERIOD_MICROSECONDS = 100_000
 CLASSIC = "1"  # the other builder wants a session for each build, which is a protocol of its own
 SENT_AT_ONCE = 1024 * 1024
@@ -50,7 +45,7 @@ class DockerfileBuilder:
 
     def __init__(self, engine: DockerEngine, agent_id: str, limits: BuildLimits) -> None:
         self._engine = engine
-        self._agent_id = agent_id
+        self._images = BuiltImages(engine, agent_id)
         self._limits = limits
         self._left: set[str] = set()  # containers of steps that an engine which went away may have kept
 
@@ -61,7 +56,7 @@ class DockerfileBuilder:
 
         A cancel closes the connection: the engine kills the step's container then.
         """
-        labels = {OWNER_LABEL: self._agent_id, BUILD_LABEL: build.id}
+        labels = self._images.labels(build.id)
         output = BuildOutput(labels=len(labels), memory_bytes=self._limits.memory_bytes)
         dockerfile = build.options.dockerfile
         try:
@@ -82,24 +77,9 @@ class DockerfileBuilder:
     async def tidy(
         self, layers: Iterable[str], in_use: Callable[[], Awaitable[Iterable[str]]]
     ) -> Sequence[str]:
-        """See `core.ports.ImageBuilder`.
-
-        Labels are inherited: an image that somebody built on ours is his, and known by its name.
-        """
-        async with self._engine.asked("list the images of builds") as docker:
-            found: list[dict[str, Any]] = await docker.images.list(
-                filters={"label": [f"{OWNER_LABEL}={self._agent_id}", BUILD_LABEL]}
-            )
-        wanted = frozenset(await in_use())
-        for image in found:
-            build_id = image["Labels"][BUILD_LABEL]
-            names = _names(image)
-            if wanted.isdisjoint({image["Id"], build_id, *names}):
-                for name in names:
-                    if _OWN_NAME.fullmatch(name) and name.endswith(f":{build_id}"):
-                        await self._delete(name)
+        """See `core.ports.ImageBuilder`."""
         await self._remove_left()
-        return [layer for layer in layers if await self._is_gone(layer, wanted)]
+        return await self._images.tidy(layers, in_use)
 
     async def _remove_left(self) -> None:
         for container in sorted(self._left):
@@ -107,13 +87,6 @@ class DockerfileBuilder:
                 async with self._engine.asked("remove what a build left", more_secs=60) as docker:
                     await docker.containers.container(container).delete(force=True, v=True)
             self._left.discard(container)
-
-    async def _is_gone(self, layer: str, wanted: frozenset[str]) -> bool:
-        """Delete a nameless image unless it is wanted; one that has a name is somebody's."""
-        found = await self._find(layer)
-        if found is None or _names(found):
-            return True
-        return found["Id"] not in wanted and await self._delete(layer)
 
     @contextlib.asynccontextmanager
     async def _disks_watched(self, workspace: Path) -> AsyncIterator[None]:
@@ -167,40 +140,17 @@ class DockerfileBuilder:
             await _report(output, report)
 
     async def _check_size(self, name: str) -> BuiltImage:
-        found = await self._find(name)
+        found = await self._images.find(name)
         if found is None:
             raise BuildFailed(f"cannot build: somebody deleted {name} at once")
         size_bytes = int(found["Size"])
         if size_bytes > self._limits.image_bytes:
-            await self._delete(name)
+            await self._images.delete(name)
             raise BuildFailed(
                 f"cannot keep the image: it has {size_bytes} bytes, {self._limits.image_bytes} are allowed",
                 hint="builds.image_bytes in the agent's configuration allows more",
             )
         return BuiltImage(name=name, id=str(found["Id"]), size_bytes=size_bytes)
-
-    async def _find(self, name: str) -> Mapping[str, Any] | None:
-        try:
-            async with self._engine.asked(f"find the image {name}") as docker:
-                return await docker.images.inspect(name)
-        except Refused as error:
-            if error.status == HTTPStatus.NOT_FOUND:
-                return None
-            raise
-
-    async def _delete(self, name: str) -> bool:
-        """Delete an image, or one name of it; False while it is in use or something is built on it."""
-        try:
-            async with self._engine.asked(f"delete the image {name}", more_secs=60) as docker:
-                # Without its parents: layers are deleted by themselves, when they are old.
-                await docker.images.delete(name, noprune=True)
-        except Refused as error:
-            if error.status == HTTPStatus.NOT_FOUND:
-                return True
-            if error.status == HTTPStatus.CONFLICT:
-                return False
-            raise
-        return True
 
 
 async def _follow(
@@ -248,7 +198,3 @@ async def _report(output: BuildOutput, report: BuildReport) -> None:
         await report.say(lines)
     for layer in layers:
         await report.made(layer)
-
-
-def _names(image: Mapping[str, Any]) -> list[str]:
-    return [name for name in image.get("RepoTags") or () if name != "<none>:<none>"]

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from paas.builders.built_images import BuiltImages
 from paas.builders.dockerfile import BuildLimits, DockerfileBuilder
 from paas.builders.unpack import UnpackLimits
 from paas.core.errors import BuildFailed, PaasError, Unavailable
@@ -264,6 +265,17 @@ async def test_images_go_once_nobody_uses_them(rig: Rig) -> None:
     assert rig.inspect("images", deployed.name) is None
     assert rig.inspect("images", young_image.name) is None
     assert rig.inspect("images", f"paas-test/mine-{old.id}") is not None, "it has another's name"
+
+
+async def test_all_images_of_an_agent_go_with_it_and_no_other(rig: Rig) -> None:
+    _, ours = await rig.build(f"{BASE}RUN echo ours\n")
+
+    async with DockerEngine(rig.socket) as engine:
+        await BuiltImages(engine, "another").delete_all()
+        assert rig.inspect("images", ours.name) is not None
+        await BuiltImages(engine, rig.agent).delete_all()
+
+    assert rig.inspect("images", ours.name) is None
 
 
 async def test_what_a_failed_build_left_is_deleted(rig: Rig) -> None:
