@@ -1,21 +1,25 @@
 """Takes the engine's stream of log entries apart, and remembers how far it was taken. Pure.
 
 A frame (Docker API, "attach", stream format) is a byte for the stream, three of zero, the length in four,
-and an entry: the time of RFC 3339 with nine digits, a space, and what was written. A line of more than
-16 KiB comes as several entries with one time, of which only the last ends with a newline.
+and an entry: a time of RFC 3339, a space, and what was written. Docker's times have nine digits of a
+second, Podman's have none. A line of more than 16 KiB comes as several entries with one time, of which
+only the last ends with a newline.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
 HEAD_BYTES = 8
-STAMP_BYTES = 30  # 2026-11-22T10:00:00.123456789Z
+SHORTEST_STAMP_BYTES = 20  # 2026-11-22T10:00:00Z
+LONGEST_STAMP_BYTES = 35  # 2026-11-22T10:00:00.123456789+01:00
 LONGEST_FRAME_BYTES = 1024 * 1024
 LONGEST_LINE_BYTES = 64 * 1024  # of what is held until its end; a longer one goes on in pieces
 LOOK_BACK_NS = 10 * 10**9  # the streams' entries are never stored more out of order than this
 BOTH = 2  # streams
 LOST = b"... lines lost: the engine had dropped them before they were copied\n"
 _NS = 10**9
+_STAMP = re.compile(r"(.{19})(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
 
 
 @dataclass(slots=True)
@@ -103,9 +107,10 @@ class Entries:
 
     def _take_entry(self, number: int, entry: bytes, given: list[bytes]) -> None:
         stream = self._streams.get(number)
-        if stream is None or entry[STAMP_BYTES : STAMP_BYTES + 1] != b" ":
+        space = entry.find(b" ", SHORTEST_STAMP_BYTES, LONGEST_STAMP_BYTES + 1)
+        if stream is None or space < 0:
             raise ValueError("a frame that is not an entry of a log")
-        stamp = entry[:STAMP_BYTES]
+        stamp = entry[:space]
         if stream.was_taken(stamp):
             if stream is self._awaited and stream.to_skip == 0 and stamp == stream.stamp:
                 self._awaited = None
@@ -113,11 +118,11 @@ class Entries:
         if not (entry.endswith(b"\n") or len(stream.held) >= LONGEST_LINE_BYTES):
             if not stream.held:
                 stream.held_from = (stamp, stream.count if stamp == stream.stamp else 0)
-            stream.held += entry[STAMP_BYTES + 1 :]
+            stream.held += entry[space + 1 :]
             stream.note(stamp)
             return
         stream.note(stamp)
-        self._give(stream, entry[STAMP_BYTES + 1 :], given)
+        self._give(stream, entry[space + 1 :], given)
 
     def _give(self, stream: _Stream, content: bytes, given: list[bytes]) -> None:
         if self._awaited is not None:
@@ -146,12 +151,14 @@ def _places(cursor: str) -> list[tuple[str, bool, bytes, int]]:
     """Read a cursor: stream, whether a line of it is held, stamp, count. Raises ValueError."""
     found = []
     for place in cursor.split():
-        stamp, _, count = place[2:].partition("+")
+        stamp, _, count = place[2:].rpartition("+")
         found.append((place[0], place[1] == "~", stamp.encode(), int(count)))
     return found
 
 
 def _nanoseconds(stamp: bytes) -> int:
-    text = stamp.decode()
-    seconds = datetime.fromisoformat(f"{text[:19]}+00:00").timestamp()
-    return int(seconds) * _NS + int(text[20:29])
+    found = _STAMP.fullmatch(stamp.decode())
+    if found is None:
+        raise ValueError(f"not a time: {stamp!r}")
+    seconds = datetime.fromisoformat(found[1] + found[3]).timestamp()
+    return int(seconds) * _NS + int((found[2] or "").ljust(9, "0"))

@@ -120,6 +120,19 @@ def test_a_stream_that_was_silent_for_long_does_not_make_the_engine_send_all_aga
     assert float(since(reader.cursor())) >= 1795341600 + 49
 
 
+def test_times_of_whole_seconds_are_gone_on_from_as_well() -> None:
+    """As Podman gives them."""
+    entries = [b"2026-11-22T11:00:0%d+01:00 out %d\n" % (number // 3, number) for number in range(9)]
+    frames = [b"\1\0\0\0" + len(entry).to_bytes(4, "big") + entry for entry in entries]
+    reader = Entries()
+    reader.take(b"".join(frames[:5]))
+
+    after = Entries(reader.cursor()).take(b"".join(frames))
+
+    assert since(reader.cursor()) == "1795341591.000000000"
+    assert after == b"".join(b"out %d\n" % number for number in range(5, 9))
+
+
 @pytest.mark.parametrize(
     "stream", [b"\x01\0\0\0\xff\0\0\0", b"\x07\0\0\0\0\0\0\x21" + b"x" * 33, b"HTTP/1.1 200 OK\r\n" * 9]
 )
