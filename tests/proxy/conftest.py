@@ -5,6 +5,7 @@ import pytest
 import uvloop
 
 from tests.proxy.rig import Rig, running
+from tests.proxy.tcp_rig import Tcp, tcp_running
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -15,4 +16,10 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 @pytest.fixture
 async def rig() -> AsyncIterator[Rig]:
     async with running() as made:
+        yield made
+
+
+@pytest.fixture
+async def tcp() -> AsyncIterator[Tcp]:
+    async with tcp_running() as made:
         yield made

@@ -1,81 +1,15 @@
 """Apps that do not speak HTTP: a port each, the same lease, the same wake."""
 
 import asyncio
-import contextlib
-import socket
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 import pytest
 
-from paas.core.ids import AppId, DeploymentId, TaskId
-from paas.core.model import Live, Refusal, Traffic
+from paas.core.model import Refusal, Traffic
 from paas.proxy.limits import ProxyLimits
-from paas.routes import Rules
-from tests.proxy.rig import DEPLOYMENT, HOST, AppSide, Line, Rig, Script, running, status_of, until
+from tests.proxy.rig import DEPLOYMENT, AppSide, until
+from tests.proxy.tcp_rig import Tcp, echo_bytes, free_port, tcp_running
 
-OTHER = DeploymentId("deployment-2")
-RAW = Rules(speaks_http=False)
 SENT = 64 * 1024 * 1024
-
-
-@dataclass
-class Tcp:
-    """A rig whose deployment has a port of the proxy's."""
-
-    rig: Rig
-    port: int
-
-    async def connect(self, *, buffer_bytes: int | None = None) -> Line:
-        was, self.rig.port = self.rig.port, self.port
-        try:
-            return await self.rig.connect(buffer_bytes=buffer_bytes)
-        finally:
-            self.rig.port = was
-
-    def lead(self, deployment: DeploymentId = DEPLOYMENT) -> None:
-        self.rig.router.route(deployment, AppId("app-1"), (), RAW)
-        self.rig.router.route_port(deployment, self.port, takes=True)
-
-    async def until_listening(self) -> None:
-        await until(lambda: self.port in self.rig.proxy._tcp_ports._servers)
-
-    def listens(self) -> bool:
-        """Try to connect, and leave with a reset."""
-        with contextlib.closing(socket.socket()) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def live(self) -> Live:
-        live = self.rig.router.live(DEPLOYMENT)
-        assert live is not None
-        return live
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as holder:
-        return int(holder.getsockname()[1])
-
-
-@contextlib.asynccontextmanager
-async def tcp_running(limits: ProxyLimits | None = None) -> AsyncIterator[Tcp]:
-    async with running(limits) as rig:
-        made = Tcp(rig, free_port())
-        made.lead()
-        await made.until_listening()
-        yield made
-
-
-@pytest.fixture
-async def tcp() -> AsyncIterator[Tcp]:
-    async with tcp_running() as made:
-        yield made
-
-
-async def echo_bytes(side: AppSide) -> None:
-    while data := await side.reader.read(65536):
-        await side.send(data)
-    await side.send(b"bye")
 
 
 async def test_bytes_sent_before_the_app_is_ready_are_kept(tcp: Tcp) -> None:
@@ -343,72 +277,6 @@ async def test_what_waits_for_a_wake_stays_in_the_kernel(tcp: Tcp) -> None:
     assert await line.read_exactly(3) == b"all"
 
 
-async def test_a_new_deployment_takes_the_port_over_and_the_old_one_drains(tcp: Tcp) -> None:
-    def named(name: bytes) -> Script:
-        async def script(side: AppSide) -> None:
-            while await side.reader.read(65536):
-                await side.send(name)
-
-        return script
-
-    await tcp.rig.serve(named(b"old"))
-    before = await tcp.connect()
-    await before.send(b"?")
-    assert await before.read_exactly(3) == b"old"
-
-    tcp.lead(OTHER)
-    tcp.rig.router.route_port(DEPLOYMENT, tcp.port, takes=False)  # the old one's pass, whenever it comes
-    new = await tcp.rig.start_app(named(b"new"))
-    tcp.rig.router.publish(OTHER, TaskId("other-1"), "127.0.0.1", new.port)
-
-    after = await tcp.connect()
-    await after.send(b"?")
-    assert await after.read_exactly(3) == b"new"
-    await before.send(b"?")
-    assert await before.read_exactly(3) == b"old"
-    assert tcp.live().port is None
-
-
-async def test_the_port_never_closes_while_it_changes_hands(tcp: Tcp) -> None:
-    changes: list[int] = []
-    tcp.rig.router.ports.on_changed(lambda: changes.append(1))
-
-    tcp.rig.router.route_port(DEPLOYMENT, tcp.port, takes=False)  # here the old one is looked at first
-    assert tcp.rig.router.ports.wanted() == {tcp.port}
-    tcp.lead(OTHER)
-
-    assert tcp.rig.router.ports.wanted() == {tcp.port}
-    assert changes == []
-
-
-async def test_a_port_that_leads_nowhere_is_closed(tcp: Tcp) -> None:
-    await tcp.rig.serve(echo_bytes)
-    line = await tcp.connect()
-    await line.send(b"x")
-    await line.read_exactly(1)
-
-    tcp.rig.router.route_port(DEPLOYMENT, None, takes=False)
-
-    await until(lambda: not tcp.rig.router.ports.wanted())
-    await until(lambda: not tcp.listens())
-    await line.send(b"y")
-    assert await line.read_exactly(1) == b"y"
-
-
-async def test_a_port_that_another_program_has_is_told_and_taken_when_it_is_free(rig: Rig) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as foreign:
-        tcp = Tcp(rig, foreign.getsockname()[1])
-        tcp.lead()
-        await until(lambda: tcp.live().port_problem is not None)
-        assert tcp.live().port_problem == f"cannot listen on port {tcp.port}: Address already in use"
-
-    await until(lambda: tcp.live().port_problem is None)
-    await rig.serve(echo_bytes)
-    line = await tcp.connect()
-    await line.send(b"x")
-    assert await line.read_exactly(1) == b"x"
-
-
 async def test_one_connection_too_many_is_reset() -> None:
     async with tcp_running(ProxyLimits(connections=1, sweep_secs=0.05)) as tcp:
         await tcp.rig.serve(echo_bytes)
@@ -420,12 +288,6 @@ async def test_one_connection_too_many_is_reset() -> None:
             await (await tcp.connect()).read_to_end()
 
         assert tcp.rig.in_flight() == 1
-
-
-async def test_the_hosts_of_such_an_app_answer_no_http(rig: Rig) -> None:
-    rig.router.route(DEPLOYMENT, AppId("app-1"), (HOST,), RAW)
-
-    assert status_of(await rig.get()) == 404
 
 
 async def test_closing_the_proxy_breaks_what_is_open() -> None:
