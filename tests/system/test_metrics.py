@@ -68,10 +68,11 @@ async def test_a_sleeper_shows_what_it_used_and_needs_after_a_restart_of_the_age
 
     await asleep(agent, deployment)
 
-    async def measured() -> Json:
-        return await of_app(agent, deployment)
+    async def log() -> str:
+        return agent.log()
 
-    app = await agent.until(measured, lambda found: found["usage"]["memory_peak_bytes"] > 0)
+    await agent.until(log, lambda text: "Task stopped" in text)  # the last thing, after all is written
+    app = await of_app(agent, deployment)
     assert (app["tasks"], app["usage"]["memory_bytes"]) == (0, 0)
     assert app["usage"]["cpu_secs"] >= BURNT_SECS
     assert app["traffic"]["requests"] == 1
