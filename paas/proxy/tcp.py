@@ -158,10 +158,15 @@ class TcpClient(asyncio.Protocol):
         self._shared.room.leave(len(self._early))
         self._waiter = None
         self._woken_at = self._shared.clock.monotonic()
-        if isinstance(result, Refusal):
-            self._turn_away(Turned.REFUSED, result.reason)
-        else:
+        if not isinstance(result, Refusal):
             self._use(result)
+            return
+        leads_to = self._shared.router.ports.resolve(self._port)
+        if leads_to is None or leads_to is self._entry:
+            self._turn_away(Turned.REFUSED, result.reason)
+        else:  # another version took the port over meanwhile
+            self._entry = leads_to
+            self._ask()
 
     def _use(self, upstream: Upstream) -> None:
         self._upstream = upstream

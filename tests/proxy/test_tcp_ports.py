@@ -3,6 +3,7 @@
 import socket
 
 from paas.core.ids import AppId, DeploymentId, TaskId
+from paas.core.model import Refusal
 from tests.proxy.rig import DEPLOYMENT, HOST, AppSide, Rig, Script, status_of, until
 from tests.proxy.tcp_rig import RAW, Tcp, echo_bytes
 
@@ -79,3 +80,16 @@ async def test_the_hosts_of_such_an_app_answer_no_http(rig: Rig) -> None:
     rig.router.route(DEPLOYMENT, AppId("app-1"), (HOST,), RAW)
 
     assert status_of(await rig.get()) == 404
+
+
+async def test_who_waited_for_a_version_that_was_replaced_goes_to_the_new_one(tcp: Tcp) -> None:
+    line = await tcp.connect()
+    await line.send(b"early")
+    await until(lambda: tcp.rig.waiting() == 1)
+    app = await tcp.rig.start_app(echo_bytes)
+
+    tcp.lead(OTHER)
+    tcp.rig.router.publish(OTHER, TaskId("other-1"), "127.0.0.1", app.port)
+    tcp.rig.refuse(Refusal(reason="its volume belongs to the version that took over", until=None))
+
+    assert await line.read_exactly(5) == b"early"
