@@ -34,6 +34,7 @@ from paas.core.model import ProcessType
 from paas.core.ports import Driver, ImageBuilder
 from paas.docker.probe import check_engine
 from paas.drivers.process import ProcessDriver
+from paas.engine.admission import read_host_memory
 from paas.engine.builds import Builds, BuildWorld
 from paas.engine.commands import Commands, TcpPortRange
 from paas.engine.janitor import Janitor, Retention
@@ -189,7 +190,10 @@ async def _wired(
                 first_port=config.tasks.first_port,
                 last_port=config.tasks.last_port,
                 drain=timedelta(seconds=config.tasks.drain_secs),
+                reserved_memory_percent=config.tasks.reserved_memory_percent,
+                starts_at_once=config.tasks.starts_at_once or 2 * (os.cpu_count() or 1),
             ),
+            host_memory=read_host_memory,
             metering=metering,
             task_started=logs.watch,
             task_ended=logs.unwatch,

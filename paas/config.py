@@ -6,6 +6,7 @@ import tomllib
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -47,6 +48,10 @@ class TasksConfig:
     first_port: int = 20000
     last_port: int = 29999
     log_bytes: int = 10 * 1024**2  # kept of each task's output
+    starts_at_once: Annotated[int, msgspec.Meta(ge=0)] = 0  # 0: twice as many as there are processors
+    reserved_memory_percent: Annotated[float, msgspec.Meta(ge=0, lt=100)] = (
+        10  # of the machine's, kept free of starts; 0: none
+    )
     drain_secs: float = 30  # open requests may take this long before their task is stopped
     unpacked_bytes: int = 1024**3
     unpacked_files: int = 20_000

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from paas.core.ids import DeploymentId
 from paas.core.model import Task
 from paas.core.states import DeploymentState
 
@@ -42,6 +43,13 @@ class ThawTask:
     """Let a frozen task run and take traffic again."""
 
     task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class Evict:
+    """Let another deployment, which is idle, give its memory back."""
+
+    deployment_id: DeploymentId
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,7 @@ Action = (
     | PublishTask
     | FreezeTask
     | ThawTask
+    | Evict
     | StopTask
     | RecordEnd
     | AbortStart

@@ -23,12 +23,19 @@ class Wanted:
 
 
 def wanted(
-    deployment: Deployment, demand: Demand, now: float, *, found_at: float, can_freeze: bool
+    deployment: Deployment,
+    demand: Demand,
+    now: float,
+    *,
+    found_at: float,
+    can_freeze: bool,
+    evicted_at: float,
 ) -> Wanted:
     """Say how awake it should be now.
 
     `found_at`: when this agent found frozen tasks of it, else 0. That counts as use, since the last use
-    was in the memory of the agent before, but it thaws nothing.
+    was in the memory of the agent before, but it thaws nothing. `evicted_at`: when others needed its
+    memory, else 0; use after that is not affected.
     """
     spec = deployment.spec
     if not spec.cold_start_enabled:
@@ -41,6 +48,8 @@ def wanted(
         return Wanted(level=Level.ASLEEP)
     if demand.in_flight:
         return Wanted(level=Level.AWAKE, until_idle=True)
+    if kept_from <= evicted_at:
+        return Wanted(level=Level.ASLEEP)
     stop_at = kept_from + spec.stops_after_secs
     freeze_after = spec.idle.freeze_after_secs
     freeze_at = stop_at if freeze_after is None or not can_freeze else min(stop_at, used_at + freeze_after)

@@ -15,6 +15,7 @@ from paas.core.actions import (
     Build,
     CreateTasks,
     EndDeployment,
+    Evict,
     FreezeTask,
     PublishTask,
     RecordEnd,
@@ -26,8 +27,10 @@ from paas.core.backoff import LOOP_AT, delay_after, failures_in_a_row
 from paas.core.idleness import Level, wanted
 from paas.core.ids import TaskId
 from paas.core.model import Demand, Deployment, Instance, Refusal, Rival, Task
+from paas.core.room import ENDLESS, REFUSED_SECS, WAIT_SECS, Room, admit
 from paas.core.states import DeploymentState, TaskState
 
+IDLE, EVICTED = "idle", "idle, and others need its memory"
 KILLED_AFTER = "it ran for its max_runtime_secs"
 
 
@@ -48,6 +51,8 @@ class Snapshot:
     opened_at: float  # when the agent started: counts as use of what it found frozen
     can_freeze: bool
     rivals: tuple[Rival, ...] = ()  # for its volumes
+    room: Room = ENDLESS  # for its starts
+    evicted_at: float = 0.0  # when others needed its memory; use after that is not affected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +64,7 @@ class Plan:
     routed: bool = True
     look_again_at: float | None = None
     look_when_idle: bool = False  # also when the last open request ends
+    queues: bool = False  # for a start slot
 
 
 @dataclass(slots=True)
@@ -67,6 +73,7 @@ class _Draft:
     refusal: Refusal | None = None
     look_at: list[float] = field(default_factory=list)
     look_when_idle: bool = False
+    queues: bool = False
 
     def stopped(self) -> frozenset[TaskId]:
         return frozenset(action.task.id for action in self.actions if isinstance(action, StopTask))
@@ -78,6 +85,7 @@ class _Draft:
             routed=routed,
             look_again_at=min(self.look_at, default=None),
             look_when_idle=self.look_when_idle,
+            queues=self.queues,
         )
 
 
@@ -125,7 +133,9 @@ def _starting(s: Snapshot, now: float) -> Plan:
     elif volumes.holder(s.rivals) is not None:
         draft.look_at.append(now + volumes.AGAIN_SECS)
     else:
-        _grow(s, draft, target)
+        refused = _grow(s, draft, target, now)
+        if refused is not None and not s.in_hand:
+            draft.actions.append(EndDeployment(DeploymentState.FAILED, refused))
     return draft.done()
 
 
@@ -139,7 +149,11 @@ def _serving(s: Snapshot, now: float) -> Plan:
         draft.look_at.append(now + volumes.AGAIN_SECS)
         draft.refusal = Refusal(reason=f"its volume is in use by {holder}", until=now + volumes.AGAIN_SECS)
     elif level is Level.AWAKE and target and _may_start(s, now, draft):
-        _grow(s, draft, target)
+        refused = _grow(s, draft, target, now)
+        if refused is not None:
+            draft.look_at.append(now + REFUSED_SECS)
+            if not _standing(s):
+                draft.refusal = Refusal(reason=refused, until=now + REFUSED_SECS)
     _shrink(s, draft, target, now)
     if level is Level.AWAKE:
         _thaw(s, draft)
@@ -201,7 +215,9 @@ def _level(s: Snapshot, now: float, draft: _Draft) -> Level:
         return Level.ASLEEP
     frozen = [task for task in s.live if _is_frozen(s, task)]
     found_at = s.opened_at if frozen else 0.0
-    decided = wanted(s.deployment, s.demand, now, found_at=found_at, can_freeze=s.can_freeze)
+    decided = wanted(
+        s.deployment, s.demand, now, found_at=found_at, can_freeze=s.can_freeze, evicted_at=s.evicted_at
+    )
     if decided.level is Level.FROZEN and not any(task.state is TaskState.RUNNING for task in _current(s)):
         return Level.ASLEEP
     if decided.until is not None:
@@ -244,8 +260,8 @@ def _may_start(s: Snapshot, now: float, draft: _Draft) -> bool:
     return False
 
 
-def _grow(s: Snapshot, draft: _Draft, target: int) -> None:
-    """Start pending tasks, and make more, up to the target."""
+def _grow(s: Snapshot, draft: _Draft, target: int, now: float) -> str | None:
+    """Start pending tasks as far as there is room, and make more, up to the target; or say why not."""
     current = [task for task in _current(s) if not task.stop_requested]
     pending = [task for task in current if task.state is TaskState.PENDING]
     if s.deployment.spec.exclusive_paths:
@@ -254,12 +270,17 @@ def _grow(s: Snapshot, draft: _Draft, target: int) -> None:
         under_way = [task for task in current if task.state in (TaskState.STARTING, TaskState.RUNNING)]
     room = target - len(under_way)
     planned = {action.task.id for action in draft.actions if isinstance(action, StartTask)}
-    for task in pending[: max(0, room)]:
-        if task.id not in s.in_hand and task.id not in planned:
-            draft.actions.append(StartTask(task))
+    ready = [task for task in pending[: max(0, room)] if task.id not in s.in_hand and task.id not in planned]
+    admitted = admit(s.room, len(ready))
+    draft.actions += [StartTask(task) for task in ready[: admitted.count]]
+    draft.actions += [Evict(victim) for victim in admitted.evicted]
+    draft.queues = admitted.queues
+    if admitted.waits:
+        draft.look_at.append(now + WAIT_SECS)
     missing = room - len(pending)
     if missing > 0 and s.deployment.id not in s.in_hand:
         draft.actions.append(CreateTasks(missing))
+    return admitted.refused
 
 
 def _shrink(s: Snapshot, draft: _Draft, target: int, now: float) -> None:
@@ -285,7 +306,7 @@ def _shrink(s: Snapshot, draft: _Draft, target: int, now: float) -> None:
             elif kill_at is not None:
                 draft.look_at.append(kill_at)
         if reason is not None and task.state in (TaskState.PENDING, TaskState.RUNNING):
-            idle_only = reason == "idle" and not asleep_by_wish
+            idle_only = reason in (IDLE, EVICTED) and not asleep_by_wish
             draft.actions.append(StopTask(task, reason, only_if_idle=idle_only, drains=patient))
 
 
@@ -318,7 +339,9 @@ def _standing(s: Snapshot) -> frozenset[TaskId]:
 def _why_spare(s: Snapshot, target: int) -> str:
     if target:
         return "fewer replicas are wanted"
-    return "a newer version needs its volume" if volumes.is_wanted(s.deployment, s.rivals) else "idle"
+    if volumes.is_wanted(s.deployment, s.rivals):
+        return "a newer version needs its volume"
+    return EVICTED if s.evicted_at else IDLE
 
 
 def _kill_at(s: Snapshot, task: Task) -> float | None:

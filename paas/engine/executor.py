@@ -13,6 +13,7 @@ from paas.core.actions import (
     Build,
     CreateTasks,
     EndDeployment,
+    Evict,
     FreezeTask,
     PublishTask,
     RecordEnd,
@@ -23,6 +24,7 @@ from paas.core.actions import (
 from paas.core.errors import BadArchive, Stale, Unavailable
 from paas.core.ids import DeploymentId, new_task_id
 from paas.core.states import DeploymentState
+from paas.engine.admission import Admission
 from paas.engine.lifecycle import Lifecycle
 from paas.engine.world import World
 from paas.store import apps, deployments, tasks, transitions
@@ -40,8 +42,11 @@ class _UnderWay:
 
 
 class Executor:
-    def __init__(self, world: World, lifecycle: Lifecycle, group: asyncio.TaskGroup) -> None:
+    def __init__(
+        self, world: World, lifecycle: Lifecycle, admission: Admission, group: asyncio.TaskGroup
+    ) -> None:
         self._world = world
+        self._admission = admission
         self._lifecycle = lifecycle
         self._group = group
         self._in_hand: dict[DeploymentId, dict[str, _UnderWay]] = {}
@@ -59,11 +64,15 @@ class Executor:
             if isinstance(action, AbortStart):
                 if subject in in_hand and isinstance(in_hand[subject].action, StartTask):
                     in_hand[subject].performer.cancel()
+            elif isinstance(action, Evict):
+                self._admission.evict(action.deployment_id)
             elif subject not in in_hand:
                 performer = self._group.create_task(
                     self._perform(stored, action, subject), name=f"{type(action).__name__} {subject}"
                 )
                 in_hand[subject] = _UnderWay(action, performer)
+                if isinstance(action, StartTask):
+                    self._admission.begin(stored.deployment, action.task.id)
         if not self._in_hand.get(key, True):
             del self._in_hand[key]
 
@@ -90,6 +99,8 @@ class Executor:
                 extra={"event": "action.failed", "deployment": key, "subject": subject},
             )
         finally:
+            if isinstance(action, StartTask):
+                self._admission.end(action.task.id)
             in_hand = self._in_hand.get(key)
             if in_hand is not None:
                 in_hand.pop(subject, None)
@@ -119,7 +130,7 @@ class Executor:
                 return self._activate(stored)
             case EndDeployment(to=to, reason=reason):
                 return self._end(stored, to, reason)
-            case AbortStart():
+            case AbortStart() | Evict():
                 raise AssertionError("handled by submit")
         assert_never(action)
 
@@ -222,5 +233,7 @@ def _subject(action: Action, key: DeploymentId) -> str:
     match action:
         case Build() | CreateTasks() | Activate() | EndDeployment():
             return key
+        case Evict(deployment_id=victim):
+            return victim
         case _:
             return action.task.id

@@ -2,16 +2,19 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from datetime import timedelta
 
 from paas.core.actions import StartTask
 from paas.core.errors import Unavailable
 from paas.core.hosts import hosts_of
-from paas.core.ids import DeploymentId
-from paas.core.model import Refusal
+from paas.core.ids import DeploymentId, TaskId
+from paas.core.model import Instance, Refusal
 from paas.core.plan import Snapshot, plan
 from paas.core.ports import Driver
+from paas.core.room import Room
 from paas.core.states import SERVING_DEPLOYMENT, TaskState
+from paas.engine.admission import Admission
 from paas.engine.executor import Executor
 from paas.engine.lifecycle import Lifecycle
 from paas.engine.sleepers import Sleepers
@@ -53,6 +56,15 @@ class Reconciler:
         self._pokes = pokes
         self._sleepers = Sleepers(world.database)
         self._opened_at = world.clock.now()
+        self._admission = Admission(
+            router=world.router,
+            metering=world.metering,
+            clock=world.clock,
+            host_memory=world.host_memory,
+            reserved_percent=world.settings.reserved_memory_percent,
+            starts_at_once=world.settings.starts_at_once,
+            poke=pokes.poke,
+        )
         self._timers: dict[DeploymentId, asyncio.TimerHandle] = {}
         self._deployment_of: dict[str, DeploymentId] = {}
 
@@ -63,7 +75,7 @@ class Reconciler:
         """
         async with asyncio.TaskGroup() as group:
             lifecycle = Lifecycle(self._world, group)
-            executor = Executor(self._world, lifecycle, group)
+            executor = Executor(self._world, lifecycle, self._admission, group)
             for kind, driver in self._world.drivers.items():
                 group.create_task(self._follow_hints(lifecycle, driver), name=f"hints of {kind}")
                 if not await self._take_stock(lifecycle, driver):
@@ -91,6 +103,7 @@ class Reconciler:
         stored = recalled or await snapshots.read(world.database.reader, key)
         if stored is None:
             world.router.unroute(key)
+            self._admission.forget(key)
             self._look_again(key, None)
             return
         for task in stored.live:
@@ -103,6 +116,7 @@ class Reconciler:
             return
         # No await from here on: what the router says is still true when it is acted upon.
         now = world.clock.now()
+        self._note_held(stored, seen)
         decided = plan(
             Snapshot(
                 deployment=stored.deployment,
@@ -118,6 +132,8 @@ class Reconciler:
                 opened_at=self._opened_at,
                 can_freeze=world.freezer(stored.deployment) is not None,
                 rivals=stored.rivals,
+                room=self._room(stored),
+                evicted_at=self._admission.evicted_at(key),
             ),
             now,
         )
@@ -136,8 +152,20 @@ class Reconciler:
         for action in decided.actions:
             if isinstance(action, StartTask):
                 self._deployment_of[action.task.id] = key
+        self._admission.stand(key, in_line=decided.queues)
         executor.submit(stored, decided.actions)
         self._look_again(key, None if decided.look_again_at is None else decided.look_again_at - now)
+
+    def _room(self, stored: Stored) -> Room:
+        will_start = any(task.state is TaskState.PENDING for task in stored.live)
+        return self._admission.room(stored.deployment, will_start=will_start)
+
+    def _note_held(self, stored: Stored, seen: Mapping[TaskId, Instance]) -> None:
+        alive = sum(
+            task.state in (TaskState.RUNNING, TaskState.STOPPING) and task.id in seen and seen[task.id].lives
+            for task in stored.live
+        )
+        self._admission.note(stored.deployment, tasks=alive)
 
     def _route(self, stored: Stored) -> None:
         deployment = stored.deployment
@@ -170,6 +198,7 @@ class Reconciler:
     def _note_unreachable(self, stored: Stored, error: Unavailable) -> None:
         """Answer requests that find no task with the cause, leave what runs in traffic, look again."""
         key = stored.deployment.id
+        self._admission.stand(key, in_line=False)
         if stored.deployment.state in SERVING_DEPLOYMENT:
             self._route(stored)
             if not self._world.router.published(key):

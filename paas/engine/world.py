@@ -7,6 +7,7 @@ from datetime import timedelta
 from paas.core.ids import DeploymentId, TaskId
 from paas.core.model import Deployment, ProcessType
 from paas.core.ports import Builder, Clock, Driver, Freezer
+from paas.engine.admission import HostMemory
 from paas.engine.metering import Metering
 from paas.engine.neighbours import ProxyPlace
 from paas.log_copy import LogCopy
@@ -21,6 +22,8 @@ class EngineSettings:
     last_port: int = 29999
     drain: timedelta = timedelta(seconds=30)  # how long a task out of traffic may finish requests
     resync: timedelta = timedelta(minutes=5)
+    reserved_memory_percent: float = 0.0  # of the host's, kept free of starts; 0: none
+    starts_at_once: int = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +36,7 @@ class World:
     clock: Clock
     settings: EngineSettings
     metering: Metering
+    host_memory: Callable[[], HostMemory]
     task_started: Callable[[TaskId], None]  # its output is worth watching
     task_ended: Callable[[TaskId], None]
     copy_of_log: Callable[[TaskId], LogCopy]  # where to keep what a task wrote, if its driver tells it

@@ -16,6 +16,7 @@ from typing import Literal, Self
 from paas.core.errors import StartFailed, Unavailable
 from paas.core.ids import TaskId
 from paas.core.model import Address, Instance, TaskSpec
+from paas.engine.admission import HostMemory
 
 HOST = "127.0.0.1"
 ASKED, KILLED = 143, 137  # exit codes after SIGTERM and SIGKILL
@@ -68,6 +69,8 @@ class Machine:
         self.started: list[TaskId] = []
         self.loses_hints = False
         self.can_freeze = True
+        self.total_bytes = self.available_bytes = 2**30
+        self.bytes_each = 0  # what a task takes of it
         self.hanging = 0  # starts that have not returned
         self.drivers: list[FakeDriver] = []
         self._starts_allowed = asyncio.Event()
@@ -75,6 +78,10 @@ class Machine:
 
     def program(self, spec: TaskSpec) -> Program:
         return self.programs.setdefault(spec.env.get("PROGRAM", "good"), Program())
+
+    def memory(self) -> HostMemory:
+        taken = len(self.up()) * self.bytes_each
+        return HostMemory(total_bytes=self.total_bytes, available_bytes=self.available_bytes - taken)
 
     def up(self) -> dict[TaskId, Run]:
         return {task_id: run for task_id, run in self.runs.items() if run.is_up}

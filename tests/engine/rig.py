@@ -201,6 +201,16 @@ class Engine:
                 calm = 0 if self.pokes._keys or names & actions else calm + 1
                 await asyncio.sleep(PAUSE_SECS)
 
+    async def until_quiet_but_for(self, starts: int) -> None:
+        """Wait until nothing but some starts is under way, likewise."""
+        async with asyncio.timeout(LIMIT_SECS):
+            calm = 0
+            while calm < CALM_TURNS:
+                names = [task.get_name().partition(" ")[0] for task in asyncio.all_tasks()]
+                is_calm = not self.pokes._keys and names.count("StartTask") == starts
+                calm = calm + 1 if is_calm and "CreateTasks" not in names else 0
+                await asyncio.sleep(PAUSE_SECS)
+
     async def fill_disk(self) -> None:
         """Let every write fail, as on a full disk, until `free_disk`."""
         await self.database._writing.execute_fetchall("PRAGMA max_page_count = 1")
@@ -243,7 +253,12 @@ async def until_found(read: Callable[[], Awaitable[T]], accepts: Callable[[T], b
 
 @contextlib.asynccontextmanager
 async def running(
-    folder: Path, machine: Machine, *, wait: bool = True, resync: timedelta = timedelta(hours=1)
+    folder: Path,
+    machine: Machine,
+    *,
+    wait: bool = True,
+    resync: timedelta = timedelta(hours=1),
+    settings: EngineSettings | None = None,
 ) -> AsyncIterator[Engine]:
     """Run an engine over the state in a folder and what runs on a machine; leaving it is its death."""
     clock, pokes = LoopClock(), Pokes()
@@ -259,7 +274,8 @@ async def running(
             builders={"tish": FakeBuilder()},
             freezers={"tish": driver},
             clock=clock,
-            settings=EngineSettings(domain="localhost", drain=DRAIN, resync=resync),
+            settings=settings or EngineSettings(domain="localhost", drain=DRAIN, resync=resync),
+            host_memory=machine.memory,
             metering=metering,
             task_started=lambda _: None,
             task_ended=lambda _: None,

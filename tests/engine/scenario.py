@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 from paas.core.errors import PaasError
@@ -19,11 +20,12 @@ from paas.core.states import (
     DeploymentState,
     TaskState,
 )
+from paas.engine.world import EngineSettings
 from paas.store import apps, tasks
 from tests.engine.fake_driver import Machine, Program
 from tests.engine.history import check_history
 from tests.engine.jumping_loop import jump
-from tests.engine.rig import Engine, Request, running
+from tests.engine.rig import DRAIN, Engine, Request, running
 
 APPS = 3
 PROGRAMS: Mapping[str, Program] = {
@@ -40,6 +42,13 @@ ENVIRONMENTS = ("production", "development")
 JUMPS = (0.5, 2.0, 11.0, 31.0, 70.0, 301.0)
 IDLE_SECS = 60.0
 FREEZE_SECS = 20.0
+SETTINGS = EngineSettings(
+    domain="localhost",
+    drain=DRAIN,
+    resync=timedelta(hours=1),
+    starts_at_once=2,
+    reserved_memory_percent=10,
+)
 LEAP_SECS = 20.0
 SETTLED_WITHIN_SECS = 30.0
 
@@ -75,7 +84,9 @@ class Scenario:
         with contextlib.closing(self._machine):
             for life in lives:
                 opens = len(life) != 1 or life[0].verb != "die"
-                async with running(self._folder, self._machine, wait=opens) as self._engine:
+                async with running(
+                    self._folder, self._machine, wait=opens, settings=SETTINGS
+                ) as self._engine:
                     self._requests = []
                     for step in life:
                         await self._do(step)
@@ -186,6 +197,11 @@ class Scenario:
     async def _breathe(self, step: Step) -> None:
         await asyncio.sleep(0.002 * step.how)
 
+    async def _squeeze(self, step: Step) -> None:
+        """Leave the machine more or less memory: its reserve is a tenth of it."""
+        left = (0.05, 0.11, 0.12, 1.0)[step.how % 4]
+        self._machine.available_bytes = int(self._machine.total_bytes * left)
+
     async def _refuse_freezes(self, _: Step) -> None:
         self._machine.can_freeze = not self._machine.can_freeze
 
@@ -219,6 +235,7 @@ class Scenario:
     async def _settle(self) -> None:
         await self._engine.free_disk()
         self._machine.can_freeze = True
+        self._machine.available_bytes = self._machine.total_bytes
         for program in self._machine.programs.values():
             program.listens = True
         await self._until_true(self._unanswered)

@@ -30,6 +30,7 @@ SOMETIMES = (
     "crash",
     "release",
     "refuse_freezes",
+    "squeeze",
     "fill_disk",
     "free_disk",
     "die",
