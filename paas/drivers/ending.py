@@ -132,7 +132,7 @@ def _program(pid: int) -> str:
 def _catches_the_end(pid: int) -> bool:
     """Say whether a process has a handler for SIGTERM, as the launcher's copy has at first."""
     with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        for line in Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines():
             if line.startswith("SigCgt:"):
                 return bool(int(line.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
     return False

@@ -85,6 +85,10 @@ def _send(pid: int, number: signal.Signals) -> None:
 def _is_stopped(pid: int) -> bool:
     """Say whether a process does not run; one that is gone does not either."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in (STOPPED, "Z", "X")
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] in (
+            STOPPED,
+            "Z",
+            "X",
+        )
     except OSError:
         return True

@@ -139,7 +139,8 @@ def _memory_v1(group: Path) -> _Memory | None:
 
 def _cpu_of(pid: int) -> float | None:
     try:
-        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        # Its name may hold any bytes.
+        words = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except OSError:
         return None
     return sum(map(int, words[_USER_TIME:_LAST_TIME])) / TICKS
@@ -168,7 +169,7 @@ def _table(file: Path) -> dict[str, int]:
     """Read lines of a name and a number; whatever else there is, and a file that is gone, is left out."""
     found = {}
     try:
-        lines = file.read_text().splitlines()
+        lines = file.read_text(errors="replace").splitlines()
     except OSError:
         return {}
     for line in lines:

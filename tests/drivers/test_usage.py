@@ -52,6 +52,22 @@ async def test_what_an_ended_task_used_is_known_until_it_is_forgotten(
     assert await driver.measure([spec.task_id]) == {}
 
 
+async def test_a_name_of_any_bytes_hinders_neither_a_look_nor_the_end(
+    driver: ProcessDriver, rig: NativeRig
+) -> None:
+    rename = r"ctypes.CDLL(None).prctl(15, b'\xff\xfe) 1 2', 0, 0, 0)"
+    script = f"import ctypes, time; {rename}; print('renamed', flush=True); time.sleep(1000)"
+    spec = rig.spec(programs.CRASH, command=("/usr/bin/python3", "-c", script))
+    await driver.start(spec)
+    await until(lambda: "renamed" in rig.output(spec.task_id))
+
+    seen = (await driver.measure([spec.task_id]))[spec.task_id]
+    code = await driver.stop(spec.task_id, grace=timedelta(seconds=5))
+
+    assert seen.memory_bytes > 0
+    assert code == 143
+
+
 async def test_a_task_that_never_started_is_not_measured(driver: ProcessDriver, rig: NativeRig) -> None:
     spec = rig.waiting()
     await driver.prepare(spec)
