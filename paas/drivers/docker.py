@@ -14,13 +14,14 @@ from paas.core.errors import StartFailed, Unavailable
 from paas.core.ids import TaskId
 from paas.core.model import Address, Instance, TaskSpec, Usage
 from paas.docker.engine import DockerEngine, Refused
-from paas.docker.images import Images, is_local_only
+from paas.docker.images import Images
 from paas.drivers.docker_calls import Containers
 from paas.drivers.docker_containers import SPEC_LABEL, describe, name_of, read
 from paas.drivers.docker_freezing import ContainerFreezer
 from paas.drivers.docker_memory import Memory
 from paas.drivers.docker_network import Network
 from paas.drivers.docker_output import output
+from paas.drivers.docker_pulls import Pulls
 from paas.drivers.docker_usage import ContainerUsage
 from paas.drivers.docker_volumes import VolumeRoots
 from paas.drivers.docker_watch import Watch
@@ -39,7 +40,6 @@ class DockerDriver:
     def __init__(self, *, engine: DockerEngine, images: Images, agent_id: str, volumes: VolumeRoots) -> None:
         self.network = Network(engine, agent_id)
         self._socket = engine.socket
-        self._images = images
         self._agent_id = agent_id
         self._volumes = volumes
         self._containers = Containers(engine, agent_id)
@@ -50,6 +50,7 @@ class DockerDriver:
         self._suspects: set[TaskId] = set()  # had no record when containers were last swept
         self._looking = asyncio.Semaphore(INSPECTED_AT_ONCE)
         self._group = asyncio.TaskGroup()
+        self._pulls = Pulls(images, self._group)
         self._loops: list[asyncio.Task[None]] = []
 
     @property
@@ -72,6 +73,7 @@ class DockerDriver:
     ) -> None:
         for loop in self._loops:
             loop.cancel()
+        self._pulls.cancel()
         await self._group.__aexit__(kind, error, trace)
 
     @property
@@ -224,9 +226,7 @@ class DockerDriver:
 
     async def _restore(self, task_id: TaskId, body: Mapping[str, Any]) -> None:
         """Make a container, and before it whatever of its network and image was removed."""
-        image = body["Image"]
-        if not is_local_only(image) and await self._images.find(image) is None:
-            await self._images.pull(image)
+        await self._pulls.have(body["Image"])
         await self.network.make()
         await self._containers.make(task_id, body)
 

@@ -45,7 +45,7 @@ class Containers:
             if error.status == HTTPStatus.NOT_FOUND:
                 return None
             raise
-        return found if found["Config"]["Labels"].get(OWNER_LABEL) == self._agent_id else None
+        return found if (found["Config"]["Labels"] or {}).get(OWNER_LABEL) == self._agent_id else None
 
     async def make(self, task_id: TaskId, body: Mapping[str, Any]) -> None:
         """Create a container; one that was made for the same is taken, one for something else replaced."""

@@ -1,6 +1,7 @@
 """What is particular to containers: what they may do, what they find, what others do to them."""
 
 import asyncio
+import os
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from paas.drivers.docker_containers import name_of
 from paas.drivers.docker_removal import remove_all
 from tests.contract.docker_rig import WAITING, DockerRig
 from tests.contract.rigs import descriptors
-from tests.docker_engine import Image, ask, ask_json, busybox_layer, load_image
+from tests.docker_engine import Image, ask, ask_json, busybox_layer, load_image, tar
 from tests.drivers.docker_steps import until_exited, until_hinted
 from tests.registry import running
 from tests.waiting import until
@@ -143,6 +144,30 @@ async def test_a_pruned_image_is_pulled_again_with_its_password(
             await driver.forget(spec.task_id)
             ask(docker_rig.socket, "DELETE", f"/images/{spec.image}")
     assert instance.status == "up"
+
+
+async def test_a_pull_goes_on_after_the_wake_that_wanted_it_gave_up(
+    docker_rig: DockerRig, tmp_path: Path
+) -> None:
+    with running(tmp_path) as registry:
+
+        async def credentials(_host: str) -> tuple[str, str] | None:
+            return registry.username, registry.password
+
+        name = registry.push("large", tar({"large": os.urandom(10_000_000)}), {"Cmd": ["/none"]})
+        async with (
+            replace(docker_rig, credentials=credentials).driver() as driver,
+            DockerEngine(docker_rig.socket) as engine,
+        ):
+            async with asyncio.TaskGroup() as group:
+                start = group.create_task(driver.start(docker_rig.spec(WAITING, image=name)))
+                await until(lambda: "method=GET" in (tmp_path / "registry.log").read_text())
+                start.cancel()
+
+            async with asyncio.timeout(30):
+                while await Images(engine, credentials).find(name) is None:  # noqa: ASYNC110 - nothing tells of it
+                    await asyncio.sleep(0.05)
+        ask(docker_rig.socket, "DELETE", f"/images/{name}")
 
 
 async def test_a_container_made_for_something_else_is_replaced(docker_rig: DockerRig) -> None:
