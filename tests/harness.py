@@ -299,7 +299,7 @@ def _is_launcher(pid: int) -> bool:
 def is_alive(pid: int) -> bool:
     """Say whether a process runs; a zombie that nobody reaped yet does not."""
     try:
-        status = Path(f"/proc/{pid}/stat").read_text()
+        status = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
         return False
     return status.rpartition(")")[2].split()[0] not in ("Z", "X")

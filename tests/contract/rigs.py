@@ -153,7 +153,7 @@ def free_port() -> int:
 def is_alive(pid: int) -> bool:
     """Say whether a process lives; a zombie does not, however late its parent looks."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return False
     return state not in {"Z", "X"}
