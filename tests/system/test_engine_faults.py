@@ -312,16 +312,21 @@ async def test_a_hung_engine_does_not_hold_up_the_start_of_the_agent(
 ) -> None:
     await ship.asleep("web", ship.image(env={"TEXT": "hello"}))
     await ship.agent.deploy("native", ON_DEMAND_EXIT)
-    ship.agent.kill()
+    usual_secs = await secs_to_start_anew(ship.agent)
     engine.hang()
 
-    began = time.monotonic()
-    await asyncio.to_thread(ship.agent.start)
-    native = await ship.agent.get("native")
-    took_secs = time.monotonic() - began
+    took_secs = await secs_to_start_anew(ship.agent)
     await refused_in_time(ship.agent, "web")
     engine.go_on()
 
-    assert native.status == 200
-    assert took_secs < 8  # the engine is given 10 s for an answer
+    assert took_secs < usual_secs + 7  # the engine is given 10 s for an answer
     await until_serves(ship.agent, "web")
+
+
+async def secs_to_start_anew(agent: Agent) -> float:
+    """Kill the agent; gives how long it is until a native app answers again."""
+    agent.kill()
+    began = time.monotonic()
+    await asyncio.to_thread(agent.start)
+    assert (await agent.get("native")).status == 200
+    return time.monotonic() - began
