@@ -19,7 +19,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import agent_figures
+from benchmarks import agent_figures, frozen
 from benchmarks.figures import load, p50_p95, table
 from benchmarks.programs import make_all
 from tests.harness import Agent, running
@@ -72,6 +72,7 @@ async def _measure(rounds: int, starts: int, only: str | None) -> None:
                 for program in programs:
                     await _round(agent, program, counts=number >= 0)
             _print_wakes(programs, rounds)
+            await frozen.print_frozen(agent, {each.name: each.file for each in programs}, rounds)
             if only is None:
                 await agent_figures.print_deploys(agent, next(iter(files.values())), rounds)
     if only is None:
