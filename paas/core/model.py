@@ -255,6 +255,7 @@ class Refusal:
 
     reason: str
     until: float | None  # None: until its owner acts
+    is_fault: bool = True  # of the app's; else the host has no room for it just now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

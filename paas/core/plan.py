@@ -153,7 +153,7 @@ def _serving(s: Snapshot, now: float) -> Plan:
         if refused is not None:
             draft.look_at.append(now + REFUSED_SECS)
             if not _standing(s):
-                draft.refusal = Refusal(reason=refused, until=now + REFUSED_SECS)
+                draft.refusal = Refusal(reason=refused, until=now + REFUSED_SECS, is_fault=False)
     _shrink(s, draft, target, now)
     if level is Level.AWAKE:
         _thaw(s, draft)

@@ -36,8 +36,13 @@ class HostMemory:
 class _Held:
     """What the tasks of a deployment hold."""
 
-    memory_bytes: int
-    may_sleep: bool
+    deployment: Deployment
+    tasks: int
+
+    @property
+    def may_sleep(self) -> bool:
+        deployment = self.deployment
+        return deployment.spec.cold_start_enabled and deployment.state in SERVING_DEPLOYMENT
 
 
 class Admission:
@@ -95,8 +100,7 @@ class Admission:
             if self._held.pop(key, None) is not None and key in self._evicted:
                 self._sampled_at = None  # what it gave back must be seen before another is stopped
             return
-        may_sleep = deployment.spec.cold_start_enabled and deployment.state in SERVING_DEPLOYMENT
-        self._held[key] = _Held(tasks * self._expected_bytes(deployment), may_sleep)
+        self._held[key] = _Held(deployment, tasks)
 
     def evicted_at(self, key: DeploymentId) -> float:
         """Say since when a deployment must not run unless it is used again; 0: it may."""
@@ -169,7 +173,11 @@ class Admission:
         return self._spare_bytes
 
     def _coming_bytes(self) -> int:
-        return sum(self._held[key].memory_bytes for key in self._evicted if key in self._held)
+        return sum(self._held_bytes(key) for key in self._evicted if key in self._held)
+
+    def _held_bytes(self, key: DeploymentId) -> int:
+        held = self._held[key]
+        return held.tasks * self._expected_bytes(held.deployment)
 
     def _idlers(self, but: DeploymentId) -> tuple[Idler, ...]:
         used_before = self._clock.now() - JUST_NOW_SECS
@@ -181,7 +189,7 @@ class Admission:
             and key not in self._evicted
             and self._is_idle(key, since=used_before)
         )
-        return tuple(Idler(deployment_id=key, memory_bytes=self._held[key].memory_bytes) for _, key in found)
+        return tuple(Idler(deployment_id=key, memory_bytes=self._held_bytes(key)) for _, key in found)
 
     def _is_idle(self, key: DeploymentId, *, since: float) -> bool:
         demand = self._router.demand(key)

@@ -141,6 +141,10 @@ async def test_activity_follows_traffic_and_tasks(api: Api) -> None:
     waiter = api.router.wait(entry, lambda _: None)
     assert await activity() == "waking"
     waiter.cancel()
+    until = api.clock.now() + 60
+    api.router.refuse(id_, Refusal(reason="not enough memory", until=until, is_fault=False))
+    _, shown = await api.ask("GET", f"/api/v1/deployments/{id_}")
+    assert (shown["activity"], shown["reason"]) == ("asleep", "not enough memory")
     api.router.refuse(id_, Refusal(reason="it exits with 3", until=api.clock.now() + 60))
     _, shown = await api.ask("GET", f"/api/v1/deployments/{id_}")
     assert (shown["activity"], shown["reason"]) == ("crashed", "it exits with 3")

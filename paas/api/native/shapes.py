@@ -84,7 +84,8 @@ def activity(shown: Shown, *, now: float) -> answers.Activity:
         return "deploying"
     if state in ENDED:
         return ENDED[state]
-    if _refusal(live, now) is not None:
+    refusal = _refusal(live, now)
+    if refusal is not None and refusal.is_fault:
         return "crashed"
     if live is not None and live.ready_tasks:
         in_use = live.demand.in_flight > 0 or live.demand.last_used >= now - JUST_NOW_SECS
