@@ -89,8 +89,8 @@ class DockerDriver:
                 return
             with _told_as(StartFailed):
                 await self.network.ensure()
-                await self._containers.make(spec.task_id, body)
-            self._memory.prepared[spec.task_id] = _digest(body)
+                if await self._containers.make(spec.task_id, body):
+                    self._memory.prepared[spec.task_id] = _digest(body)
 
     async def start(self, spec: TaskSpec) -> Instance:
         """Start the task, or find it started already: running, or ended. Raises StartFailed and Unavailable.
@@ -109,15 +109,10 @@ class DockerDriver:
                     known = await self._inspect(task_id)  # an earlier agent may have started it
                     if known is not None:
                         return known
-                    await self._restore(task_id, body)
-                try:
-                    await self._containers.start(task_id)
-                except Refused as error:
-                    if error.status != HTTPStatus.NOT_FOUND:
-                        raise
-                    await self._containers.remove(task_id)  # it may name a network that is gone
-                    await self._restore(task_id, body)
-                    await self._containers.start(task_id)
+                    if await self._restore(task_id, body):
+                        await self._begin(task_id, body)
+                else:
+                    await self._begin(task_id, body)
                 instance = await self._inspect(task_id)
         if instance is None:
             raise StartFailed(f"cannot start task {task_id}: somebody removed its container meanwhile")
@@ -224,11 +219,21 @@ class DockerDriver:
             mounts = await asyncio.to_thread(self._volumes.mounts, spec.app_id, spec.volumes)
         return describe(spec, agent_id=self._agent_id, network=self.network.name, mounts=mounts)
 
-    async def _restore(self, task_id: TaskId, body: Mapping[str, Any]) -> None:
-        """Make a container, and before it whatever of its network and image was removed."""
+    async def _begin(self, task_id: TaskId, body: Mapping[str, Any]) -> None:
+        try:
+            await self._containers.start(task_id)
+        except Refused as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            await self._containers.remove(task_id)  # it may name a network that is gone
+            await self._restore(task_id, body)
+            await self._containers.start(task_id)
+
+    async def _restore(self, task_id: TaskId, body: Mapping[str, Any]) -> bool:
+        """Make a container, and before it whatever of network and image was removed; no: it was started."""
         await self._pulls.have(body["Image"])
         await self.network.make()
-        await self._containers.make(task_id, body)
+        return await self._containers.make(task_id, body)
 
     async def _inspect(self, task_id: TaskId, last_words: int | None = None) -> Instance | None:
         """See a task as the engine does, and remember it; None if it was never started, or is forgotten.

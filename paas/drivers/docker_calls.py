@@ -47,19 +47,25 @@ class Containers:
             raise
         return found if (found["Config"]["Labels"] or {}).get(OWNER_LABEL) == self._agent_id else None
 
-    async def make(self, task_id: TaskId, body: Mapping[str, Any]) -> None:
-        """Create a container; one that was made for the same is taken, one for something else replaced."""
+    async def make(self, task_id: TaskId, body: Mapping[str, Any]) -> bool:
+        """Create a container; one that was made for the same is taken, one for something else replaced.
+
+        No: it was started already, as by a call that was given up and came through all the same.
+        """
         try:
             await self._create(task_id, body)
         except Refused as error:
             if error.status != HTTPStatus.CONFLICT and NAME_TAKEN not in error.message:
                 raise
             found = await self.inspect(task_id)
-            if found is None or not is_unstarted(found):
+            if found is None:
                 raise
+            if not is_unstarted(found):
+                return False
             if found["Config"]["Labels"].get(SPEC_LABEL) != body["Labels"][SPEC_LABEL]:
                 await self.remove(task_id)
                 await self._create(task_id, body)
+        return True
 
     async def _create(self, task_id: TaskId, body: Mapping[str, Any]) -> None:
         async with self._engine.asked(f"create task {task_id}", more_secs=SETTING_UP_SECS) as docker:

@@ -170,6 +170,22 @@ async def test_a_pull_goes_on_after_the_wake_that_wanted_it_gave_up(
         ask(docker_rig.socket, "DELETE", f"/images/{name}")
 
 
+async def test_a_container_that_somebody_started_is_not_started_again(
+    docker: DockerDriver, docker_rig: DockerRig
+) -> None:
+    spec = docker_rig.ending(3)
+    await docker.prepare(spec)
+    ask(docker_rig.socket, "POST", f"/containers/{name_of(spec.task_id)}/start")
+    await until(lambda: docker_rig.inspect(spec.task_id)["State"]["Status"] == "exited")
+    began = docker_rig.inspect(spec.task_id)["State"]["StartedAt"]
+    await until_exited(docker, spec.task_id)  # its end is told, and seen
+
+    instance = await docker.start(spec)
+
+    assert (instance.status, instance.exit_code) == ("exited", 3)
+    assert docker_rig.inspect(spec.task_id)["State"]["StartedAt"] == began
+
+
 async def test_a_container_made_for_something_else_is_replaced(docker_rig: DockerRig) -> None:
     spec = docker_rig.spec(WAITING, env={"VERSION": "1"})
     async with docker_rig.driver() as earlier:
