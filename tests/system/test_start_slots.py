@@ -1,9 +1,10 @@
-"""Thirty sleepers woken at once, as after a reboot, seen from outside."""
+"""Sleepers that find no slot or no memory for their start, seen from outside."""
 
 import asyncio
 from pathlib import Path
 
 from tests.harness import Agent, running
+from tests.system.programs import ON_DEMAND_EXIT
 
 SLEEPERS, AT_ONCE = 30, 3
 
@@ -37,11 +38,33 @@ async def test_thirty_sleepers_asked_at_once_start_three_at_a_time(tmp_path: Pat
     assert 1 <= most <= AT_ONCE
 
 
+async def test_with_too_little_memory_an_idle_app_is_stopped_and_then_the_wake_is_refused() -> None:
+    async with running() as agent:
+        idle = await agent.deploy("idle", ON_DEMAND_EXIT, idle_timeout_secs=600)
+        sleeper = await agent.deploy("sleeper", ON_DEMAND_EXIT, replicas=0)
+        _configure(agent, "reserved_memory_percent = 99.9")
+        await agent.until_activity(idle["id"], "idle")
+
+        refused = await agent.get("sleeper")
+        await agent.until_asleep(idle["id"])
+        (stopped,) = await agent.tasks(idle["id"], "stopped")
+        shown = await agent.deployment(sleeper["id"])
+        _configure(agent, "log_bytes = 1_000_000")
+        answered = await agent.get("sleeper")
+
+    assert (refused.status, int(refused.headers["Retry-After"]) >= 1) == (503, True)
+    assert "not enough memory" in refused.headers["X-Error-Detail"]
+    assert "others need its memory" in stopped["reason"]
+    assert shown["activity"] == "asleep"
+    assert answered.status == 200
+
+
 def _configure(agent: Agent, line: str) -> None:
-    """Start the agent again with another line in its table of tasks."""
+    """Start the agent again with this line first in its table of tasks, in the place of an earlier one."""
     agent.kill()
     config = agent.state / "config.toml"
-    config.write_text(config.read_text().replace("[tasks]\n", f"[tasks]\n{line}\n"))
+    before, _, after = config.read_text().partition("[tasks]\n")
+    config.write_text(f"{before}[tasks]\n{line}\n{after[after.index('first_port') :]}")
     agent.start()
 
 
