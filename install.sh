@@ -171,12 +171,21 @@ end_apps() { # end every process of the apps' user, which nothing else runs as
     local uid deadline
     uid=$(id -u "$apps_user" 2>/dev/null) || return 0
     signal_all "$uid" TERM && return
+    thaw_apps "$uid"
     deadline=$((SECONDS + 10))
     while [ $SECONDS -lt $deadline ]; do
         signal_all "$uid" 0 && return
         sleep 0.1
     done
     signal_all "$uid" KILL || true
+}
+
+thaw_apps() { # UID; what is frozen does not hear that it is to end
+    local file
+    for file in /sys/fs/cgroup/paas/*/cgroup.freeze /sys/fs/cgroup/unified/paas/*/cgroup.freeze; do
+        if [ -e "$file" ]; then echo 0 >"$file" || true; fi
+    done
+    signal_all "$1" CONT || true
 }
 
 end_containers() { # [--purge]; those of the agent whose state this is; its volumes stay
