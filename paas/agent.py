@@ -30,8 +30,8 @@ from paas.builders.unpack import UnpackLimits
 from paas.config import BadConfig, Config, split_address
 from paas.core.checks import Check
 from paas.core.errors import PaasError
-from paas.core.model import ProcessType
 from paas.core.ports import Driver, ImageBuilder
+from paas.core.spec import ProcessType
 from paas.docker.probe import check_engine
 from paas.drivers.process import ProcessDriver
 from paas.engine.admission import read_host_memory

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from paas.core.ids import AppId, DeploymentId, TaskId
-from paas.core.model import Counted, Demand, TaskCounted
+from paas.core.live import Counted, Demand, TaskCounted
 from paas.routes import Entry, Upstream
 from paas.tallies import Tally
 

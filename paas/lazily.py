@@ -9,7 +9,8 @@ from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
 from paas.core.ids import TaskId
-from paas.core.model import Address, Artifact, Built, Deployment, Instance, TaskSpec, Usage
+from paas.core.live import Usage
+from paas.core.model import Address, Artifact, Built, Deployment, Instance, TaskSpec
 from paas.core.ports import Builder, Driver, Freezer, Meter, Sweeper, Writer
 
 T = TypeVar("T")

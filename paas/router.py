@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Iterable
 
 from paas.core.ids import AppId, DeploymentId, TaskId
-from paas.core.model import Demand, Live, Refusal, WakeStats
+from paas.core.live import Demand, Live, Refusal, WakeStats
 from paas.core.ports import Clock
 from paas.counting import Counting, demand_of
 from paas.routes import Entry, Ports, Rules, Upstream, Waiter

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from paas.core.ids import AppId, DeploymentId, TaskId
-from paas.core.model import Refusal, WakePolicy
+from paas.core.live import Refusal
+from paas.core.model import WakePolicy
 from paas.tallies import Tally, WakeLog
 
 

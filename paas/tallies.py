@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Sequence
 
-from paas.core.model import PhaseStats, Traffic, WakePhases, WakeStats
+from paas.core.live import PhaseStats, Traffic, WakePhases, WakeStats
 
 KEPT_WAKES = 32  # remembered per deployment, for p50 and p95
 PHASES = 4  # queue, start, ready, first byte

@@ -3,7 +3,7 @@
 import sys
 
 from paas.core.ids import AppId, DeploymentId, TaskId
-from paas.core.model import Refusal
+from paas.core.live import Refusal
 from paas.router import Router
 from paas.routes import Entry, Rules, Upstream
 from paas.tallies import KEPT_WAKES, WakeLog

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from paas.core.model import Demand, Deployment
+from paas.core.live import Demand
+from paas.core.model import Deployment
 from paas.core.states import DeploymentState
 
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from paas.core.ids import AppId, ArtifactId, BuildId, DeploymentId, TaskId
+from paas.core.spec import Spec, Volume
 from paas.core.states import BuildState, DeploymentState, TaskState
-
-ProcessType = Literal["tish", "docker"]
 
 DEFAULT_NAMESPACE = "default"
 DEVELOPMENT = "development"
@@ -103,78 +102,6 @@ class Build:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Resources:
-    """Limits of one task, in Kubernetes' notation: "250m" CPU is a quarter core, "128Mi" is bytes."""
-
-    cpu: str = "100m"
-    memory: str = "128Mi"
-    pids: int | None = None  # processes and threads at once; None: the driver's own bound
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Networking:
-    port: int | None = None  # None: the platform assigns one
-    protocol: Literal["http", "tcp"] = "http"
-    health_path: str | None = None
-    check: Literal["auto", "connect", "postgresql", "redis"] = "auto"  # when a TCP app is ready
-    proxy_port: int | None = None  # where the proxy listens for a TCP app; None: assigned once and kept
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Idle:
-    """Two levels of sleep, in seconds without use: frozen (memory kept), then stopped."""
-
-    freeze_after_secs: float | None = None  # None: never frozen
-    stop_after_secs: float | None = None  # None: as idle_timeout_secs says
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Volume:
-    """A folder of the host in a container. A bare name is one of the agent's own volumes."""
-
-    host_path: str
-    container_path: str
-    read_only: bool = False
-    exclusive: bool = True  # two tasks never write it at a time; means nothing where it is read only
-
-    @property
-    def is_shared(self) -> bool:
-        return self.read_only or not self.exclusive
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spec:
-    """What a deployment asks for. `tish` is Zectre's word for a native program."""
-
-    process_type: ProcessType = "tish"
-    artifact_id: ArtifactId | None = None
-    image: str | None = None
-    pull: Literal["missing", "always"] = "missing"  # when the image is asked for at its registry
-    replicas: int = 1
-    resources: Resources = field(default_factory=Resources)
-    networking: Networking = field(default_factory=Networking)
-    env: Mapping[str, str] = field(default_factory=dict)
-    cold_start_enabled: bool = True
-    idle_timeout_secs: float = 300
-    idle: Idle = field(default_factory=Idle)
-    max_runtime_secs: float | None = None
-    volumes: tuple[Volume, ...] = ()
-    start_timeout_secs: float = 60  # from its start until it is ready
-    stop_grace_secs: float = 10  # between SIGTERM and SIGKILL
-
-    @property
-    def stops_after_secs(self) -> float:
-        """Say after how long without use its tasks are stopped."""
-        own = self.idle.stop_after_secs
-        return self.idle_timeout_secs if own is None else own
-
-    @property
-    def exclusive_paths(self) -> frozenset[str]:
-        """Name the volumes that one task at a time may write."""
-        return frozenset(volume.host_path for volume in self.volumes if not volume.is_shared)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
     """One numbered version of an app in an environment."""
 
@@ -241,24 +168,6 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Demand:
-    """What traffic wants of a deployment now; kept by the router, never stored."""
-
-    waiting: int
-    in_flight: int
-    last_used: float  # 0 when never since the agent started
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """Why requests for a deployment are answered 503 at once, and until when (epoch seconds)."""
-
-    reason: str
-    until: float | None  # None: until its owner acts
-    is_fault: bool = True  # of the app's; else the host has no room for it just now
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
     host: str
     port: int
@@ -318,101 +227,3 @@ class TaskSpec:
     grace_secs: float = 10  # between being asked to end and being killed
     hosts: Mapping[str, str] = field(default_factory=dict)  # addresses of names, in a network of its own
     volumes: tuple[Volume, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhaseStats:
-    """How long one phase of wakes took, in seconds; percentiles and `last` are of the last few."""
-
-    count: int
-    total: float
-    last: float  # 0 when it has not come to that yet
-    p50: float
-    p95: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WakePhases:
-    queue: PhaseStats  # from the first waiter until its start is submitted
-    start: PhaseStats  # until the driver has started the task
-    ready: PhaseStats  # until the task may take traffic
-    first_byte: PhaseStats  # until an answer begins; fewer, since a client may leave before
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WakeStats:
-    """How long wakes took, in seconds: from the first waiter to the first ready task.
-
-    `count` is of all since the agent started, the rest of the last few.
-    """
-
-    count: int
-    last: float
-    p50: float
-    p95: float
-    phases: WakePhases
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Traffic:
-    """Requests of a deployment or a task since the agent started, and bytes as on the clients' wire."""
-
-    requests: int
-    answers: Mapping[str, int]  # by class, "2xx"; "none": the client left before any; "tcp": a connection
-    bytes_in: int
-    bytes_out: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Live:
-    """What only memory knows of a deployment, for the API to show."""
-
-    hosts: tuple[str, ...]
-    demand: Demand
-    ready_tasks: frozenset[TaskId]
-    frozen_tasks: frozenset[TaskId]
-    refusal: Refusal | None
-    wakes: WakeStats | None
-    refused: Mapping[str, int]  # requests that were not let wake it, by class
-    port: int | None = None  # of the proxy's, that leads to it (protocol tcp)
-    port_problem: str | None = None  # why the proxy does not listen there
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskCounted:
-    """What the router counted of a task that takes traffic, or still ends what it had."""
-
-    in_flight: int
-    traffic: Traffic
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
-    """What the router counted of a deployment since the agent started, with the tasks that serve it now."""
-
-    deployment_id: DeploymentId
-    app_id: AppId
-    demand: Demand
-    traffic: Traffic  # of all its tasks, ended ones included, and of answers in their place
-    tasks: Mapping[TaskId, TaskCounted]
-    refused: Mapping[str, int]  # requests that were not let wake it, by class
-    wakes: WakeStats | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """What one task uses, all of its processes together."""
-
-    cpu_secs: float  # since it started
-    memory_bytes: int  # without file pages that the kernel can drop at once
-    memory_peak_bytes: int
-    oom_kills: int  # processes that the kernel killed for the memory limit
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """What is known of an app over all its tasks, those of before the last restart of the agent included."""
-
-    memory_peak_bytes: int  # of one task
-    crashes: int  # tasks that ended, or were given up, without anybody having asked them to
-    oom_kills: int

@@ -26,7 +26,8 @@ from paas.core.actions import (
 from paas.core.backoff import LOOP_AT, delay_after, failures_in_a_row
 from paas.core.idleness import Level, wanted
 from paas.core.ids import TaskId
-from paas.core.model import Demand, Deployment, Instance, Refusal, Rival, Task
+from paas.core.live import Demand, Refusal
+from paas.core.model import Deployment, Instance, Rival, Task
 from paas.core.room import ENDLESS, REFUSED_SECS, WAIT_SECS, Room, admit
 from paas.core.states import DeploymentState, TaskState
 

@@ -15,20 +15,8 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from paas.core.ids import AppId, DeploymentId, TaskId
-from paas.core.model import (
-    Address,
-    Artifact,
-    Build,
-    Built,
-    BuiltImage,
-    Counted,
-    Deployment,
-    Instance,
-    Live,
-    Measured,
-    TaskSpec,
-    Usage,
-)
+from paas.core.live import Counted, Live, Measured, Usage
+from paas.core.model import Address, Artifact, Build, Built, BuiltImage, Deployment, Instance, TaskSpec
 
 
 class Clock(Protocol):

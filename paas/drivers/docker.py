@@ -12,7 +12,8 @@ from typing import Any, Self
 
 from paas.core.errors import StartFailed, Unavailable
 from paas.core.ids import TaskId
-from paas.core.model import Address, Instance, TaskSpec, Usage
+from paas.core.live import Usage
+from paas.core.model import Address, Instance, TaskSpec
 from paas.docker.engine import DockerEngine, Refused
 from paas.docker.images import Images
 from paas.drivers.docker_calls import Containers

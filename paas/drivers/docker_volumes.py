@@ -8,7 +8,7 @@ from typing import Any
 
 from paas.core.errors import StartFailed
 from paas.core.ids import AppId
-from paas.core.model import Volume
+from paas.core.spec import Volume
 
 _BARE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}\Z")
 _FOR_ANY_USER = 0o777  # images bring users of their own; the folder around it is the agent's alone

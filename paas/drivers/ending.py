@@ -12,7 +12,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from paas.core.ids import TaskId
-from paas.core.model import Instance, Usage
+from paas.core.live import Usage
+from paas.core.model import Instance
 from paas.drivers import leftovers
 from paas.drivers.cgroups import Cgroups
 from paas.drivers.native_usage import NativeUsage

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from paas.core.ids import TaskId
-from paas.core.model import Usage
+from paas.core.live import Usage
 from paas.drivers.cgroups import Cgroups
 from paas.drivers.usage import LastUsage, of_group, of_processes
 

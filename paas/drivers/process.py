@@ -14,7 +14,8 @@ from typing import Self
 
 from paas.core.errors import StartFailed
 from paas.core.ids import TaskId
-from paas.core.model import Address, Instance, TaskSpec, Usage
+from paas.core.live import Usage
+from paas.core.model import Address, Instance, TaskSpec
 from paas.drivers.cgroups import find_cgroups
 from paas.drivers.ending import Ender, Running
 from paas.drivers.halting import Halter

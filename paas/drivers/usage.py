@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paas.core.ids import TaskId
-from paas.core.model import Usage
+from paas.core.live import Usage
 from paas.drivers.cgroup_trees import groups_of
 
 TICKS = os.sysconf("SC_CLK_TCK")

@@ -14,7 +14,8 @@ from datetime import timedelta
 from paas.core.actions import RecordEnd, StopTask
 from paas.core.errors import PaasError, Stale, StartFailed, Unavailable
 from paas.core.ids import TaskId
-from paas.core.model import Address, Instance, Refusal, Task, TaskSpec
+from paas.core.live import Refusal
+from paas.core.model import Address, Instance, Task, TaskSpec
 from paas.core.resources import cpu_millis, memory_bytes
 from paas.core.states import TaskState
 from paas.engine.log_pump import LogPumps

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from paas.core.errors import PaasError
 from paas.core.ids import AppId, TaskId
-from paas.core.model import Measured, Task, Usage
+from paas.core.live import Measured, Usage
+from paas.core.model import Task
 from paas.core.ports import Clock, Driver, Meter
 from paas.counting import Counting
 from paas.store import usage

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 from http import HTTPStatus
 
-from paas.core.model import Address, Networking
+from paas.core.model import Address
+from paas.core.spec import Networking
 
 ANSWER_SECS = 5.0
 LONGEST_ANSWER = 1024

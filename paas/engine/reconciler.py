@@ -9,7 +9,8 @@ from paas.core.actions import StartTask
 from paas.core.errors import Unavailable
 from paas.core.hosts import hosts_of
 from paas.core.ids import DeploymentId, TaskId
-from paas.core.model import Instance, Refusal
+from paas.core.live import Refusal
+from paas.core.model import Instance
 from paas.core.plan import Snapshot, plan
 from paas.core.ports import Driver
 from paas.core.room import Room

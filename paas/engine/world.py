@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from paas.core.ids import DeploymentId, TaskId
-from paas.core.model import Deployment, ProcessType
+from paas.core.model import Deployment
 from paas.core.ports import Builder, Clock, Driver, Freezer
+from paas.core.spec import ProcessType
 from paas.engine.admission import HostMemory
 from paas.engine.metering import Metering
 from paas.engine.neighbours import ProxyPlace

@@ -5,7 +5,7 @@ The warm path is calls only: `begin`, `_send`, `respond_at_once`.
 
 import asyncio
 
-from paas.core.model import Refusal
+from paas.core.live import Refusal
 from paas.proxy import pages
 from paas.proxy.answering import Answering
 from paas.proxy.fields import passing_trailers

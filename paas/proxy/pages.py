@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from paas.core.model import Refusal, WakeStats
+from paas.core.live import Refusal, WakeStats
 from paas.proxy.wake_policy import FAVICON, Bystander
 
 GUESSED_WAKE_SECS = 5.0  # for Retry-After, until a wake was measured

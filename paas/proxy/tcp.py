@@ -10,7 +10,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import cast
 
-from paas.core.model import Refusal
+from paas.core.live import Refusal
 from paas.proxy import peer
 from paas.proxy.shared import Shared
 from paas.proxy.tunnel import Tunnel

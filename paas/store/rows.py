@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from paas.core.ids import DeploymentId
-from paas.core.model import App, Artifact, Build, BuildOptions, Deployment, Spec, Task, WakePolicy
+from paas.core.model import App, Artifact, Build, BuildOptions, Deployment, Task, WakePolicy
+from paas.core.spec import Spec
 from paas.core.states import BuildState, DeploymentState, TaskState
 
 Row = sqlite3.Row | dict[str, Any]  # what SQLite gives has no types until it is a record

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from paas.core.ids import AppId
-from paas.core.model import Measured
+from paas.core.live import Measured
 from paas.store import rows
 from paas.store.database import Reader, Tx
 

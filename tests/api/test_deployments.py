@@ -7,7 +7,7 @@ from http import HTTPStatus
 import pytest
 
 from paas.core.ids import AppId, DeploymentId, new_task_id
-from paas.core.model import Refusal
+from paas.core.live import Refusal
 from paas.core.states import TaskState
 from paas.store import apps, deployments, tasks
 from tests.api.conftest import START, Api

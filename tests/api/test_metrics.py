@@ -4,7 +4,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from paas.core.ids import AppId, DeploymentId, TaskId
-from paas.core.model import Measured
+from paas.core.live import Measured
 from paas.engine.metering import Metering
 from paas.routes import Rules
 from paas.store import usage

@@ -9,7 +9,8 @@ import pytest
 
 from paas.builders.image import ImageBuilder
 from paas.core.errors import BadArchive, Unavailable
-from paas.core.model import Built, Deployment, Spec
+from paas.core.model import Built, Deployment
+from paas.core.spec import Spec
 from paas.core.states import DeploymentState
 from paas.docker.engine import DockerEngine
 from paas.docker.images import Images, PullProgress

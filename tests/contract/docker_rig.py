@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from paas.core.ids import AppId, DeploymentId, TaskId, new_task_id
-from paas.core.model import TaskSpec, Volume
+from paas.core.model import TaskSpec
+from paas.core.spec import Volume
 from paas.docker.engine import DockerEngine
 from paas.docker.images import Credentials, Images
 from paas.drivers.docker import DockerDriver

@@ -17,8 +17,10 @@ from paas.core.actions import (
     StartTask,
     StopTask,
 )
-from paas.core.model import Demand, Instance, Spec, Task
+from paas.core.live import Demand
+from paas.core.model import Instance, Task
 from paas.core.plan import Snapshot, plan
+from paas.core.spec import Spec
 from paas.core.states import DeploymentState, TaskState
 from tests.core.records import DEPLOYMENT, SNAPSHOT, serving, task, up
 

@@ -10,7 +10,7 @@ import pytest
 
 from paas.core.errors import StartFailed
 from paas.core.ids import TaskId
-from paas.core.model import Volume
+from paas.core.spec import Volume
 from paas.docker.engine import DockerEngine
 from paas.docker.images import Images, fixed_name
 from paas.drivers.docker import DockerDriver

@@ -7,7 +7,7 @@ import pytest
 
 from paas.core.errors import StartFailed
 from paas.core.ids import AppId
-from paas.core.model import Volume
+from paas.core.spec import Volume
 from paas.drivers.docker import DockerDriver
 from paas.drivers.docker_volumes import VolumeRoots
 from tests.contract.docker_rig import WAITING, DockerRig

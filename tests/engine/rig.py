@@ -14,7 +14,9 @@ from paas.build_files import BuildFiles
 from paas.core.actions import Action
 from paas.core.errors import BadArchive, Unavailable
 from paas.core.ids import ArtifactId, DeploymentId, TaskId, new_artifact_id
-from paas.core.model import App, Artifact, Built, Deployment, Event, Refusal, Spec, Task
+from paas.core.live import Refusal
+from paas.core.model import App, Artifact, Built, Deployment, Event, Task
+from paas.core.spec import Spec
 from paas.core.states import LIVE_TASK, DeploymentState, TaskState
 from paas.engine.commands import Commands, DeployRequest
 from paas.engine.metering import Metering

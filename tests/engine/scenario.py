@@ -12,7 +12,8 @@ from pathlib import Path
 from paas.core.errors import PaasError
 from paas.core.hosts import serving_deployment
 from paas.core.ids import AppId, ArtifactId, DeploymentId, TaskId
-from paas.core.model import App, Deployment, Idle, Spec
+from paas.core.model import App, Deployment
+from paas.core.spec import Idle, Spec
 from paas.core.states import (
     LIVE_TASK,
     SERVING_DEPLOYMENT,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from paas.core.model import Idle, Resources, Spec
+from paas.core.spec import Idle, Resources, Spec
 from paas.core.states import TaskState
 from paas.engine.admission import SAMPLE_SECS
 from paas.engine.world import EngineSettings

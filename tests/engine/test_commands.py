@@ -9,7 +9,8 @@ import pytest
 from paas.artifacts import ArtifactFiles
 from paas.core.errors import Conflict, Invalid, NotFound, Unavailable
 from paas.core.ids import AppId, ArtifactId, DeploymentId
-from paas.core.model import Deployment, Spec
+from paas.core.model import Deployment
+from paas.core.spec import Spec
 from paas.core.states import DeploymentState, TaskState
 from paas.engine.commands import DeployRequest
 from paas.engine.commands.artifacts import ArtifactCommands

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from paas.core.model import Deployment, Idle, Spec
+from paas.core.model import Deployment
+from paas.core.spec import Idle, Spec
 from paas.core.states import TaskState
 from tests.engine.fake_driver import Machine
 from tests.engine.jumping_loop import jump

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from paas.core.ids import TaskId
-from paas.core.model import Spec
+from paas.core.spec import Spec
 from paas.core.states import DeploymentState, TaskState
 from paas.engine.janitor import KEYS_KEPT_SECS, Janitor, Retention
 from paas.store import deployments

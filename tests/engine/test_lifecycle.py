@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from paas.core.ids import AppId, DeploymentId, new_task_id
-from paas.core.model import Spec, TaskSpec
+from paas.core.model import TaskSpec
+from paas.core.spec import Spec
 from paas.core.states import DeploymentState, TaskState
 from tests.engine.fake_driver import FakeDriver, Machine, Program
 from tests.engine.jumping_loop import jump

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 
 from paas.core.ids import TaskId
-from paas.core.model import Measured, Usage
+from paas.core.live import Measured, Usage
 from paas.core.states import TaskState
 from paas.engine.metering import EVERY_SECS, Metering
 from tests.engine.fake_driver import FakeDriver

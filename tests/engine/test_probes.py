@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from paas.core.model import Address, Networking
+from paas.core.model import Address
+from paas.core.spec import Networking
 from paas.engine.probes import probe_for
 
 STARTING_UP = b"E\0\0\0\x3bSFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0"

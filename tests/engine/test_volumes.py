@@ -3,7 +3,8 @@
 import asyncio
 from functools import partial
 
-from paas.core.model import Deployment, Spec, Volume
+from paas.core.model import Deployment
+from paas.core.spec import Spec, Volume
 from paas.core.states import DeploymentState, TaskState
 from tests.engine.fake_driver import Machine, Program
 from tests.engine.rig import Engine, until

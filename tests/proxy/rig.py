@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 from paas.core.ids import AppId, DeploymentId, TaskId
-from paas.core.model import Refusal
+from paas.core.live import Refusal
 from paas.proxy.limits import ProxyLimits
 from paas.proxy.listener import Proxy
 from paas.router import Router

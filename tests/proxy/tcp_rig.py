@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from paas.core.ids import AppId, DeploymentId
-from paas.core.model import Live
+from paas.core.live import Live
 from paas.proxy.limits import ProxyLimits
 from paas.routes import Rules
 from tests.proxy.rig import DEPLOYMENT, AppSide, Line, Rig, running, until

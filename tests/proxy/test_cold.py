@@ -7,7 +7,8 @@ import time
 import pytest
 
 from paas.core.ids import AppId, DeploymentId
-from paas.core.model import Refusal, WakePolicy
+from paas.core.live import Refusal
+from paas.core.model import WakePolicy
 from paas.proxy.limits import ProxyLimits
 from paas.routes import Rules
 from paas.tallies import WakeLog

@@ -2,7 +2,7 @@
 
 import pytest
 
-from paas.core.model import Counted, Refusal
+from paas.core.live import Counted, Refusal
 from tests.proxy.rig import (
     DEPLOYMENT,
     HOST,

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from paas.core.ids import AppId, TaskId
-from paas.core.model import Traffic
+from paas.core.live import Traffic
 from paas.proxy.downstream import Downstream
 from paas.proxy.limits import ProxyLimits
 from paas.proxy.pool import Pool

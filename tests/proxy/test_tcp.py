@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from paas.core.model import Refusal, Traffic
+from paas.core.live import Refusal, Traffic
 from paas.proxy.limits import ProxyLimits
 from tests.proxy.rig import DEPLOYMENT, AppSide, until
 from tests.proxy.tcp_rig import Tcp, echo_bytes, free_port, tcp_running

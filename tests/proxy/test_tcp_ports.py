@@ -3,7 +3,7 @@
 import socket
 
 from paas.core.ids import AppId, DeploymentId, TaskId
-from paas.core.model import Refusal
+from paas.core.live import Refusal
 from tests.proxy.rig import DEPLOYMENT, HOST, AppSide, Rig, Script, status_of, until
 from tests.proxy.tcp_rig import RAW, Tcp, echo_bytes
 

@@ -7,7 +7,8 @@ from msgspec import Meta
 
 from paas.api.kit.routes import AnyJson
 from paas.core.ids import AppId, ArtifactId, BuildId, DeploymentId, TaskId
-from paas.core.model import Spec, WakePolicy
+from paas.core.model import WakePolicy
+from paas.core.spec import Spec
 
 Moment = Annotated[str, Meta(description="RFC 3339, UTC", extra_json_schema={"format": "date-time"})]
 TcpAddress = Annotated[

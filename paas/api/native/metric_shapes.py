@@ -8,12 +8,11 @@ from paas.api.native import shapes
 from paas.api.native.answers import Wakes
 from paas.api.native.sightings import Seen
 from paas.core import model
+from paas.core.live import Counted, Measured, TaskCounted, Traffic, Usage
 from paas.store.overview import AppTitle
 
 
-def task(
-    record: model.Task, counted: model.TaskCounted | None, usage: model.Usage | None
-) -> answers.TaskMetrics:
+def task(record: model.Task, counted: TaskCounted | None, usage: Usage | None) -> answers.TaskMetrics:
     return answers.TaskMetrics(
         task_id=record.id,
         deployment_id=record.deployment_id,
@@ -48,7 +47,7 @@ def deployment(
     )
 
 
-def app(title: AppTitle, seen: Collection[Seen], measured: model.Measured) -> answers.AppMetrics:
+def app(title: AppTitle, seen: Collection[Seen], measured: Measured) -> answers.AppMetrics:
     """Sum up an app's deployments."""
     counted = [each.counted for each in seen if each.counted is not None]
     now = [usage for each in seen for usage in each.usage.values()]
@@ -69,13 +68,13 @@ def app(title: AppTitle, seen: Collection[Seen], measured: model.Measured) -> an
     )
 
 
-def _last_wakes(counted: Iterable[model.Counted]) -> Wakes | None:
+def _last_wakes(counted: Iterable[Counted]) -> Wakes | None:
     woken = [each for each in counted if each.wakes is not None]
     last = max(woken, key=lambda each: each.demand.last_used, default=None)
     return None if last is None else shapes.wakes(last.wakes)
 
 
-def _traffic(parts: Collection[model.Traffic]) -> answers.Traffic:
+def _traffic(parts: Collection[Traffic]) -> answers.Traffic:
     classes: Counter[str] = Counter()
     for each in parts:
         classes.update(each.answers)
@@ -87,7 +86,7 @@ def _traffic(parts: Collection[model.Traffic]) -> answers.Traffic:
     )
 
 
-def _usage(seen: Iterable[model.Usage], *, cpu_secs: float) -> answers.Usage:
+def _usage(seen: Iterable[Usage], *, cpu_secs: float) -> answers.Usage:
     total = answers.Usage(cpu_secs=round(cpu_secs, 3), memory_bytes=0, memory_peak_bytes=0, oom_kills=0)
     for each in seen:
         total.memory_bytes += each.memory_bytes

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from paas.core.model import DEFAULT_NAMESPACE, DEVELOPMENT, Spec
+from paas.core.model import DEFAULT_NAMESPACE, DEVELOPMENT
+from paas.core.spec import Spec
 
 # Python's $ also matches before a last newline, which ECMAScript's does not.
 END = r"$(?!\n)"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from paas.api.kit.parts import AboutAgent
 from paas.api.native.sightings import Seen
 from paas.core.ids import AppId
-from paas.core.model import Counted, Measured, PhaseStats, WakePhases, WakeStats
+from paas.core.live import Counted, Measured, PhaseStats, WakePhases, WakeStats
 from paas.store.overview import AppTitle, DeploymentTitle
 from paas.tallies import KEPT_WAKES
 

@@ -9,6 +9,7 @@ from paas.api.native import answers
 from paas.build_logs import BuildLine
 from paas.core import hosts, model
 from paas.core.checks import Check
+from paas.core.live import Live, PhaseStats, Refusal, WakeStats
 from paas.core.states import LIVE_DEPLOYMENT, SERVING_DEPLOYMENT, UNSETTLED_DEPLOYMENT, DeploymentState
 from paas.task_logs import LogLine
 
@@ -38,7 +39,7 @@ class Shown:
 
     deployment: model.Deployment
     app: model.App
-    live: model.Live | None
+    live: Live | None
     is_current: bool  # in its environment
     serves_app: bool  # answers the app's own host
     is_starting: bool  # one of its tasks starts just now
@@ -256,7 +257,7 @@ def _progress(shown: Shown) -> int:
             return 100
 
 
-def _refusal(live: model.Live | None, now: float) -> model.Refusal | None:
+def _refusal(live: Live | None, now: float) -> Refusal | None:
     """Find why requests are refused at the moment."""
     refusal = live.refusal if live is not None else None
     if refusal is None or (refusal.until is not None and refusal.until <= now):
@@ -275,7 +276,7 @@ def _hosts(shown: Shown, urls: PublicUrls, *, serves_app: bool) -> tuple[str, ..
     )
 
 
-def _reason(shown: Shown, refusal: model.Refusal | None) -> str | None:
+def _reason(shown: Shown, refusal: Refusal | None) -> str | None:
     """Say why it is as it is: first what keeps clients from it."""
     if shown.deployment.state in SERVING_DEPLOYMENT:
         if refusal is not None:
@@ -306,15 +307,15 @@ def _urls(shown: Shown, urls: PublicUrls) -> list[str]:
     return [urls.of(host) for host in known or _hosts(shown, urls, serves_app=shown.serves_app)]
 
 
-def _ready(live: model.Live | None) -> int:
+def _ready(live: Live | None) -> int:
     return len(live.ready_tasks) if live is not None else 0
 
 
-def _last_used(live: model.Live | None) -> str | None:
+def _last_used(live: Live | None) -> str | None:
     return rfc3339(live.demand.last_used) if live is not None and live.demand.last_used else None
 
 
-def wakes(stats: model.WakeStats | None) -> answers.Wakes | None:
+def wakes(stats: WakeStats | None) -> answers.Wakes | None:
     if stats is None:
         return None
     phases = stats.phases
@@ -332,7 +333,7 @@ def wakes(stats: model.WakeStats | None) -> answers.Wakes | None:
     )
 
 
-def _phase(stats: model.PhaseStats) -> answers.Phase:
+def _phase(stats: PhaseStats) -> answers.Phase:
     return answers.Phase(
         last_ms=_milliseconds(stats.last),
         p50_ms=_milliseconds(stats.p50),
@@ -340,7 +341,7 @@ def _phase(stats: model.PhaseStats) -> answers.Phase:
     )
 
 
-def _wakes(live: model.Live | None) -> answers.Wakes | None:
+def _wakes(live: Live | None) -> answers.Wakes | None:
     return wakes(live.wakes) if live is not None else None
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from paas.api.kit.parts import ApiParts
 from paas.api.kit.slices import gently
 from paas.core.ids import AppId, DeploymentId, TaskId
-from paas.core.model import Counted, Usage
+from paas.core.live import Counted, Usage
 from paas.store import tasks
 
 

@@ -18,8 +18,8 @@ from paas.api.native.requests import (
 )
 from paas.core.errors import Invalid, NotSupported, PaasError
 from paas.core.ids import ArtifactId
-from paas.core.model import Idle, Networking, ProcessType, Resources, Spec, Volume
 from paas.core.resources import cpu_millis, memory_bytes
+from paas.core.spec import Idle, Networking, ProcessType, Resources, Spec, Volume
 
 T = TypeVar("T")
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from paas.core import hosts
 from paas.core.errors import Conflict, Invalid, NotFound
 from paas.core.ids import AppId, DeploymentId, new_deployment_id, new_sha
-from paas.core.model import App, Deployment, Spec
+from paas.core.model import App, Deployment
 from paas.core.ports import Clock
+from paas.core.spec import Spec
 from paas.core.states import LIVE_DEPLOYMENT, SERVING_DEPLOYMENT, UNSETTLED_DEPLOYMENT, DeploymentState
 from paas.engine.commands.tcp_ports import TcpPortRange
 from paas.store import apps, artifacts, deployments, transitions

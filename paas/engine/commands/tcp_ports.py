@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from paas.core.errors import Conflict, Invalid
-from paas.core.model import App, Networking
+from paas.core.model import App
+from paas.core.spec import Networking
 from paas.store import apps, tcp_ports
 from paas.store.database import Tx
 
