@@ -4,7 +4,6 @@ It looks at what is true now, never at what happened, so it may be asked at any 
 any number of times. What it returns is done by the executor, one action per task at a time.
 """
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from paas.core import volumes
@@ -26,34 +25,14 @@ from paas.core.actions import (
 from paas.core.backoff import LOOP_AT, delay_after, failures_in_a_row
 from paas.core.idleness import Level, wanted
 from paas.core.ids import TaskId
-from paas.core.live import Demand, Refusal
-from paas.core.model import Deployment, Instance, Rival, Task
-from paas.core.room import ENDLESS, REFUSED_SECS, WAIT_SECS, Room, admit
+from paas.core.live import Refusal
+from paas.core.model import Deployment, Instance, Task
+from paas.core.room import REFUSED_SECS, WAIT_SECS, admit
+from paas.core.snapshot import Snapshot
 from paas.core.states import DeploymentState, TaskState
 
 IDLE, EVICTED = "idle", "idle, and others need its memory"
 KILLED_AFTER = "it ran for its max_runtime_secs"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """What is true of one deployment: as stored, as drivers see it, as traffic wants it."""
-
-    deployment: Deployment
-    has_artifact: bool  # its bytes are here, or its image has a name
-    is_current: bool
-    newer_is_current: bool
-    live: tuple[Task, ...]
-    ended: tuple[Task, ...]  # the last few, newest first
-    seen: Mapping[TaskId, Instance]
-    published: Mapping[TaskId, int]  # tasks that take traffic, with their requests in flight
-    demand: Demand
-    in_hand: frozenset[str]  # ids of tasks, and of the deployment, with an action under way
-    opened_at: float  # when the agent started: counts as use of what it found frozen
-    can_freeze: bool
-    rivals: tuple[Rival, ...] = ()  # for its volumes
-    room: Room = ENDLESS  # for its starts
-    evicted_at: float = 0.0  # when others needed its memory; use after that is not affected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +107,7 @@ def _starting(s: Snapshot, now: float) -> Plan:
     if foreign is not None:
         draft.actions.append(EndDeployment(DeploymentState.FAILED, f"its volume is in use by {foreign}"))
         return draft.done()
-    ready = [task for task in _current(s) if task.id in s.published]
+    ready = [task for task in s.current() if task.id in s.published]
     if len(ready) >= target and s.deployment.id not in s.in_hand:
         draft.actions.append(Activate())
     elif volumes.holder(s.rivals) is not None:
@@ -153,7 +132,7 @@ def _serving(s: Snapshot, now: float) -> Plan:
         refused = _grow(s, draft, target, now)
         if refused is not None:
             draft.look_at.append(now + REFUSED_SECS)
-            if not _standing(s):
+            if not s.standing():
                 draft.refusal = Refusal(reason=refused, until=now + REFUSED_SECS, is_fault=False)
     _shrink(s, draft, target, now)
     if level is Level.AWAKE:
@@ -164,7 +143,7 @@ def _serving(s: Snapshot, now: float) -> Plan:
         draft.refusal = Refusal(reason="its volume belongs to the version that took over", until=None)
     elif _never_wakes(s.deployment):
         draft.refusal = Refusal(reason="it is scaled to zero and cold start is disabled", until=None)
-    elif not target and s.deployment.state is DeploymentState.ACTIVE and not _unstarted(s):
+    elif not target and s.deployment.state is DeploymentState.ACTIVE and not s.has_unstarted():
         # Made ahead, so that a wake is one start.
         draft.actions.append(CreateTasks(1))
     return draft.done()
@@ -186,7 +165,7 @@ def _ended(s: Snapshot) -> Plan:
 
 def _follow_the_world(s: Snapshot, draft: _Draft) -> None:
     """Bring the records of tasks without an action in hand up to what is seen of them."""
-    for task in _at_rest(s):
+    for task in s.at_rest():
         instance = s.seen.get(task.id)
         lives = instance is not None and instance.lives
         match task.state:
@@ -196,7 +175,7 @@ def _follow_the_world(s: Snapshot, draft: _Draft) -> None:
                 draft.actions.append(StartTask(task))
             case TaskState.RUNNING if not lives:
                 draft.actions.append(_end_of(task, instance))
-            case TaskState.RUNNING if task.id not in s.published and not _is_frozen(s, task):
+            case TaskState.RUNNING if task.id not in s.published and not s.is_frozen(task):
                 draft.actions.append(PublishTask(task))
             case TaskState.PENDING if lives:
                 draft.actions.append(StartTask(task))
@@ -214,12 +193,12 @@ def _level(s: Snapshot, now: float, draft: _Draft) -> Level:
     """Say how awake it should be now. With no task that could be frozen it is either awake or asleep."""
     if volumes.is_lost(s.deployment) or volumes.is_wanted(s.deployment, s.rivals):
         return Level.ASLEEP
-    frozen = [task for task in s.live if _is_frozen(s, task)]
+    frozen = [task for task in s.live if s.is_frozen(task)]
     found_at = s.opened_at if frozen else 0.0
     decided = wanted(
         s.deployment, s.demand, now, found_at=found_at, can_freeze=s.can_freeze, evicted_at=s.evicted_at
     )
-    if decided.level is Level.FROZEN and not any(task.state is TaskState.RUNNING for task in _current(s)):
+    if decided.level is Level.FROZEN and not any(task.state is TaskState.RUNNING for task in s.current()):
         return Level.ASLEEP
     if decided.until is not None:
         draft.look_at.append(decided.until)
@@ -255,7 +234,7 @@ def _may_start(s: Snapshot, now: float, draft: _Draft) -> bool:
     if now >= retry_at:
         return True
     draft.look_at.append(retry_at)
-    if not _standing(s):
+    if not s.standing():
         loop = f"crash loop, {failures} failures in a row: " if failures >= LOOP_AT else ""
         draft.refusal = Refusal(reason=f"{loop}{last.reason or 'it ended'}", until=retry_at)
     return False
@@ -263,7 +242,7 @@ def _may_start(s: Snapshot, now: float, draft: _Draft) -> bool:
 
 def _grow(s: Snapshot, draft: _Draft, target: int, now: float) -> str | None:
     """Start pending tasks as far as there is room, and make more, up to the target; or say why not."""
-    current = [task for task in _current(s) if not task.stop_requested]
+    current = [task for task in s.current() if not task.stop_requested]
     pending = [task for task in current if task.state is TaskState.PENDING]
     if s.deployment.spec.exclusive_paths:
         under_way = [task for task in s.live if task.state is not TaskState.PENDING]
@@ -286,19 +265,19 @@ def _grow(s: Snapshot, draft: _Draft, target: int, now: float) -> str | None:
 
 def _shrink(s: Snapshot, draft: _Draft, target: int, now: float) -> None:
     """Stop what is not wanted: asked to end, outdated, run out, idle, too many."""
-    standing = _standing(s)
-    ready_now = [task for task in _current(s) if task.id in standing and not task.stop_requested]
+    standing = s.standing()
+    ready_now = [task for task in s.current() if task.id in standing and not task.stop_requested]
     replaced = len(ready_now) >= target or bool(s.deployment.spec.exclusive_paths)
     spare = len(ready_now) - target
     asleep_by_wish = s.demand.last_used <= s.deployment.slept_at
-    for task in _at_rest(s):
+    for task in s.at_rest():
         reason, patient = None, True
         if task.stop_requested:
             reason = "stopped on request"
         elif task.revision != s.deployment.revision:
             reason = "its deployment changed" if replaced or task.state is TaskState.PENDING else None
         elif task.state is TaskState.RUNNING:
-            kill_at = _kill_at(s, task)
+            kill_at = s.kill_at(task)
             if kill_at is not None and now >= kill_at:
                 reason, patient = KILLED_AFTER, False
             elif spare > 0 and task.id in standing:
@@ -313,7 +292,7 @@ def _shrink(s: Snapshot, draft: _Draft, target: int, now: float) -> None:
 
 def _freeze(s: Snapshot, draft: _Draft) -> None:
     leaving = draft.stopped()
-    for task in _at_rest(s):
+    for task in s.at_rest():
         if task.state is TaskState.RUNNING and task.id in s.published and task.id not in leaving:
             draft.actions.append(FreezeTask(task))
 
@@ -321,20 +300,9 @@ def _freeze(s: Snapshot, draft: _Draft) -> None:
 def _thaw(s: Snapshot, draft: _Draft) -> None:
     """Let all run again, also those of an older revision: they serve until they are replaced."""
     leaving = draft.stopped()
-    for task in _at_rest(s):
-        if task.state is TaskState.RUNNING and _is_frozen(s, task) and task.id not in leaving:
+    for task in s.at_rest():
+        if task.state is TaskState.RUNNING and s.is_frozen(task) and task.id not in leaving:
             draft.actions.append(ThawTask(task))
-
-
-def _is_frozen(s: Snapshot, task: Task) -> bool:
-    instance = s.seen.get(task.id)
-    return instance is not None and instance.status == "frozen"
-
-
-def _standing(s: Snapshot) -> frozenset[TaskId]:
-    """Name the tasks that serve, or will as soon as they are thawed."""
-    frozen = (task.id for task in s.live if task.state is TaskState.RUNNING and _is_frozen(s, task))
-    return frozenset((*s.published, *frozen))
 
 
 def _why_spare(s: Snapshot, target: int) -> str:
@@ -343,22 +311,3 @@ def _why_spare(s: Snapshot, target: int) -> str:
     if volumes.is_wanted(s.deployment, s.rivals):
         return "a newer version needs its volume"
     return EVICTED if s.evicted_at else IDLE
-
-
-def _kill_at(s: Snapshot, task: Task) -> float | None:
-    limit = s.deployment.spec.max_runtime_secs
-    return None if limit is None or task.started_at is None else task.started_at + limit
-
-
-def _current(s: Snapshot) -> Iterator[Task]:
-    """Live tasks that run the spec as it is now."""
-    return (task for task in s.live if task.revision == s.deployment.revision)
-
-
-def _at_rest(s: Snapshot) -> Iterator[Task]:
-    """Live tasks without an action in hand."""
-    return (task for task in s.live if task.id not in s.in_hand)
-
-
-def _unstarted(s: Snapshot) -> bool:
-    return any(task.state is TaskState.PENDING for task in _current(s)) or s.deployment.id in s.in_hand

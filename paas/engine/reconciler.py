@@ -11,9 +11,10 @@ from paas.core.hosts import hosts_of
 from paas.core.ids import DeploymentId, TaskId
 from paas.core.live import Refusal
 from paas.core.model import Instance
-from paas.core.plan import Snapshot, plan
+from paas.core.plan import plan
 from paas.core.ports import Driver
 from paas.core.room import Room
+from paas.core.snapshot import Snapshot
 from paas.core.states import SERVING_DEPLOYMENT, TaskState
 from paas.engine.admission import Admission
 from paas.engine.executor import Executor

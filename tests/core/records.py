@@ -5,7 +5,7 @@ from dataclasses import replace
 from paas.core.ids import AppId, DeploymentId, TaskId
 from paas.core.live import Demand
 from paas.core.model import Deployment, Instance, Task
-from paas.core.plan import Snapshot
+from paas.core.snapshot import Snapshot
 from paas.core.spec import Spec
 from paas.core.states import DeploymentState, TaskState
 

@@ -19,7 +19,8 @@ from paas.core.actions import (
 )
 from paas.core.live import Demand
 from paas.core.model import Instance, Task
-from paas.core.plan import Snapshot, plan
+from paas.core.plan import plan
+from paas.core.snapshot import Snapshot
 from paas.core.spec import Spec
 from paas.core.states import DeploymentState, TaskState
 from tests.core.records import DEPLOYMENT, SNAPSHOT, serving, task, up

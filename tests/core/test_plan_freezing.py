@@ -7,7 +7,8 @@ import pytest
 
 from paas.core.actions import CreateTasks, FreezeTask, RecordEnd, StartTask, StopTask, ThawTask
 from paas.core.model import Instance, Task
-from paas.core.plan import Snapshot, plan
+from paas.core.plan import plan
+from paas.core.snapshot import Snapshot
 from paas.core.spec import Idle, Spec
 from paas.core.states import DeploymentState, TaskState
 from tests.core.records import DEPLOYMENT, serving, task

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from paas.core.actions import Activate, CreateTasks, EndDeployment, StartTask, StopTask
 from paas.core.model import Rival
-from paas.core.plan import Snapshot, plan
+from paas.core.plan import plan
+from paas.core.snapshot import Snapshot
 from paas.core.spec import Spec, Volume
 from paas.core.states import DeploymentState, TaskState
 from tests.core.records import serving, task

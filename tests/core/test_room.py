@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from paas.core.actions import CreateTasks, EndDeployment, Evict, StartTask, StopTask
 from paas.core.ids import DeploymentId
-from paas.core.plan import Snapshot, plan
+from paas.core.plan import plan
 from paas.core.room import Idler, Room, admit
+from paas.core.snapshot import Snapshot
 from paas.core.spec import Idle, Spec
 from paas.core.states import DeploymentState, TaskState
 from tests.core.records import serving, task
