@@ -7,7 +7,6 @@ next pass recognises (architecture: what a crash can leave).
 import asyncio
 import contextlib
 import logging
-import os
 import socket
 from datetime import timedelta
 
@@ -16,13 +15,11 @@ from paas.core.errors import PaasError, Stale, StartFailed, Unavailable
 from paas.core.ids import TaskId
 from paas.core.live import Refusal
 from paas.core.model import Address, Instance, Task, TaskSpec
-from paas.core.resources import cpu_millis, memory_bytes
 from paas.core.states import TaskState
 from paas.engine.log_pump import LogPumps
-from paas.engine.neighbours import Neighbours
-from paas.engine.ports import PortPool
 from paas.engine.probes import probe_for
 from paas.engine.readiness import until_ready
+from paas.engine.task_specs import TaskSpecs
 from paas.engine.world import World
 from paas.store import transitions, volumes
 from paas.store.database import Tx
@@ -33,7 +30,6 @@ logger = logging.getLogger(__name__)
 NOTE_AFTER_SECS = 0.05  # a start that takes longer is recorded as it goes on
 WOKEN_FIRST_SECS = 0.005  # requests that waited are sent on their way before a wake is recorded
 UNAVAILABLE_SECS = 1.0  # how long requests hear at once that what runs the tasks cannot be asked
-DEFAULT_PORT = 8080  # where a container listens that says nothing of it
 SIGNALLED = 128  # a shell's exit code for a program that a signal ended is this plus the signal
 
 
@@ -41,9 +37,7 @@ class Lifecycle:
     def __init__(self, world: World, group: asyncio.TaskGroup) -> None:
         self._world = world
         self._group = group
-        self._ports = PortPool(world.settings.first_port, world.settings.last_port, run=os.getpid())
-        self._neighbours = Neighbours(world.database, world.proxy, world.settings.domain)
-        self._port_of: dict[TaskId, int] = {}
+        self.specs = TaskSpecs(world)
         self._log_pumps = LogPumps(world.copy_of_log, group)
         self._starting: set[TaskId] = set()
         self._ended: set[TaskId] = set()  # of those that start
@@ -53,17 +47,11 @@ class Lifecycle:
         if task_id in self._starting:  # else nobody waits for it
             self._ended.add(task_id)
 
-    def note_running(self, instance: Instance) -> None:
-        """Keep the port of a task that an earlier agent started, though it may not listen yet."""
-        if instance.lives and instance.address is not None:
-            self._port_of[instance.task_id] = instance.address.port
-            self._ports.note(instance.address.port)
-
     async def prepare(self, stored: Stored, task_id: TaskId) -> None:
         """Do ahead what a start would wait for; what fails here fails again, with its reason, there."""
         try:
-            port = self._own_port(stored) or 0
-            spec = await self._spec(stored, task_id, port=port)
+            port = self.specs.own_port(stored) or 0
+            spec = await self.specs.of(stored, task_id, port=port)
             await self._world.driver(stored.deployment).prepare(spec)
         except PaasError as error:
             logger.warning(
@@ -91,10 +79,10 @@ class Lifecycle:
         settled = asyncio.Event()
         noting: asyncio.Task[Task] | None = None
         try:
-            port = self._port_for(stored, task)
+            port = self.specs.port_for(stored, task)
             if stored.deployment.spec.exclusive_paths:
                 task = await self._claim_volumes(stored, task, port, started_at)
-            spec = await self._spec(stored, task.id, port=port)
+            spec = await self.specs.of(stored, task.id, port=port)
             submitted_at = self._world.clock.monotonic()
             instance = await self._start_in_time(stored, spec)
             begun_at = self._world.clock.monotonic()
@@ -154,23 +142,6 @@ class Lifecycle:
         except TimeoutError:
             raise StartFailed(f"not started after {limit_secs:g} s") from None
 
-    def _port_for(self, stored: Stored, task: Task) -> int:
-        """Say where a task has to listen; a port of the host's is reserved, once. Raises StartFailed."""
-        own = self._own_port(stored)
-        if own is not None:
-            return own
-        port = self._port_of.get(task.id)
-        if port is None:
-            port = self._port_of[task.id] = self._ports.take(stored.deployment.spec.networking.port)
-        return port
-
-    def _own_port(self, stored: Stored) -> int | None:
-        """Say where a task listens at an address of its own; None where it has the host's."""
-        deployment = stored.deployment
-        if not self._world.driver(deployment).own_network:
-            return None
-        return deployment.spec.networking.port or deployment.exposed_port or DEFAULT_PORT
-
     async def publish_again(self, stored: Stored, task: Task) -> None:
         """Let a task that outlived the agent take traffic again."""
         driver = self._world.driver(stored.deployment)
@@ -186,7 +157,7 @@ class Lifecycle:
             raise StartFailed(f"cannot reach task {task.id}: its port is not known")
         driver = self._world.driver(stored.deployment)
         if not driver.own_network:
-            self.note_running(instance)
+            self.specs.note_running(instance)
         self._world.router.publish(
             stored.deployment.id,
             task.id,
@@ -353,45 +324,10 @@ class Lifecycle:
         driver = self._world.driver(stored.deployment)
         await self._log_pumps.finish(driver, task.id)
         self._world.task_ended(task.id)
-        port = self._port_of.pop(task.id, None)
-        if port is not None:
-            self._ports.give_back(port)
+        self.specs.give_back(task.id)
         if task.state is not TaskState.PENDING or crashed:
             await self._world.metering.note_end(stored.app.id, task, crashed=crashed, oom_killed=oom_killed)
         await driver.forget(task.id)
-
-    async def _spec(self, stored: Stored, task_id: TaskId, *, port: int) -> TaskSpec:
-        deployment, artifact = stored.deployment, stored.artifact
-        sha256 = None if artifact is None else artifact.sha256
-        if deployment.command is None or (sha256 is None and deployment.image is None):
-            raise StartFailed("its artifact is gone")
-        around = await self._neighbours.around(
-            stored.app, deployment.environment, self._world.driver(deployment)
-        )
-        return TaskSpec(
-            task_id=task_id,
-            deployment_id=deployment.id,
-            app_id=deployment.app_id,
-            app_name=stored.app.name,
-            artifact_sha256=sha256 or "",
-            image=deployment.image or "",
-            command=deployment.command,
-            env={
-                **around.env,
-                **deployment.spec.env,
-                "DEPLOYMENT_ID": deployment.id,
-                "APP_NAME": stored.app.name,
-                "ENVIRONMENT": deployment.environment,
-            },
-            port=port,
-            cpu_millis=cpu_millis(deployment.spec.resources.cpu),
-            memory_bytes=memory_bytes(deployment.spec.resources.memory),
-            pids=deployment.spec.resources.pids,
-            max_runtime_secs=deployment.spec.max_runtime_secs,
-            grace_secs=deployment.spec.stop_grace_secs,
-            volumes=deployment.spec.volumes,
-            hosts=around.hosts,
-        )
 
 
 async def _note_starting(tx: Tx, task: Task, port: int | None, started_at: float) -> Task:

@@ -227,7 +227,7 @@ class Reconciler:
             for task_id, instance in found.items():
                 if task_id in known:
                     if not driver.own_network:
-                        lifecycle.note_running(instance)
+                        lifecycle.specs.note_running(instance)
                     continue
                 logger.warning(
                     "Stopping a task without a record", extra={"event": "task.orphan", "task": task_id}
