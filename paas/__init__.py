@@ -2,7 +2,8 @@
 
 core       what the words mean and what comes next; no I/O
 store      SQLite: reads take a Reader, writes a Tx
-drivers    how a task runs
+drivers    how a task runs: a native program, a container
+docker     the container engine's API, for drivers and builders
 builders   how an artifact becomes something to run
 vault      seals secrets for the store
 router     host to deployment, deployment to live upstreams; memory only
@@ -10,7 +11,8 @@ engine     makes the world match the store
 proxy      traffic in
 api        people and machines in
 cli        people at a terminal, over HTTP only
-agent      opens, wires, runs until a signal, closes
+parts      opens all of these and wires them; containers, what needs the engine, when it is wanted
+agent      runs the parts until a signal
 """
 
 __version__ = "0.1.0"

@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import UnsetType
 
-from paas.api.native.requests import (
+from paas.api.native.spec_fields import (
     Environ,
     IdleFields,
     NetworkingFields,

@@ -1,0 +1,182 @@
+"""What an agent is made of: opened in order, wired to each other, closed again. Nothing listens yet."""
+
+import asyncio
+import contextlib
+import importlib
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from paas import doctor
+from paas.apps_user import AppsUser
+from paas.artifacts import ArtifactFiles
+from paas.build_files import BuildFiles
+from paas.build_logs import BuildLogs
+from paas.builders.archive import ArchiveBuilder
+from paas.builders.unpack import UnpackLimits
+from paas.config import Config, split_address
+from paas.core.ports import Driver, ImageBuilder
+from paas.core.spec import ProcessType
+from paas.drivers.process import ProcessDriver
+from paas.engine.admission import read_host_memory
+from paas.engine.builds import Builds, BuildWorld
+from paas.engine.metering import Metering
+from paas.engine.neighbours import ProxyPlace
+from paas.engine.reconciler import Pokes
+from paas.engine.world import EngineSettings, World
+from paas.lazily import Lazily, LazyBuilder, LazyDriver
+from paas.router import Router
+from paas.state_directory import StateDirectory
+from paas.store import deployments, registries
+from paas.store.database import Database
+from paas.task_logs import TaskLogs
+from paas.vault import Vault
+
+if TYPE_CHECKING:
+    from paas.containers import Containers
+
+
+class SystemClock:
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What was opened and wired, before anything listens."""
+
+    state: StateDirectory
+    world: World
+    pokes: Pokes
+    router: Router
+    driver: ProcessDriver
+    files: ArtifactFiles
+    builder: ArchiveBuilder
+    logs: TaskLogs
+    builds: Builds
+    build_files: BuildFiles
+    build_logs: BuildLogs
+    vault: Vault
+    containers: "Lazily[Containers]"
+
+    def problems(self) -> list[str]:
+        """Say what an owner should mend, one sentence each."""
+        disk = doctor.check_disk(self.state.root)
+        found = [] if disk.ok else [disk.detail]
+        containers = self.containers.peek()
+        trouble = None if containers is None else containers.driver.trouble
+        return found if trouble is None else [*found, f"{trouble} (paas doctor says how to mend it)"]
+
+
+@contextlib.asynccontextmanager
+async def wired(
+    config: Config, state: StateDirectory, user: AppsUser, database: Database
+) -> AsyncIterator[Parts]:
+    vault = _vault(state)
+    await vault.check(await registries.key_ids(database.reader))
+    proxy_host, proxy_port = split_address(config.proxy.listen)
+    clock = SystemClock()
+    pokes = Pokes()
+    router = Router(clock, pokes.poke)
+    files = ArtifactFiles(state.artifacts, config.api.upload_bytes)
+    limits = UnpackLimits(bytes=config.tasks.unpacked_bytes, files=config.tasks.unpacked_files)
+    builder = ArchiveBuilder(state.programs, files.path, limits)
+    logs = TaskLogs(state.logs, kept_bytes=config.tasks.log_bytes)
+    await files.sweep_temporary()
+    await builder.sweep_temporary()
+
+    def load_containers() -> AbstractAsyncContextManager["Containers"]:
+        """Load what speaks to the engine: it takes as long as all the rest of the agent. Blocks."""
+        module = importlib.import_module("paas.containers")
+        opened: AbstractAsyncContextManager[Containers] = module.opened(config, state, database, vault, clock)
+        return opened
+
+    async def open_image_maker() -> ImageBuilder:
+        return (await containers.get()).image_maker
+
+    async with (
+        ProcessDriver(
+            run_root=state.runs,
+            programs_root=state.programs,
+            log_path=logs.path,
+            homes_root=state.homes,
+            user=user.ids,
+        ) as driver,
+        Lazily(load_containers) as containers,
+    ):
+        if await deployments.some_of_type(database.reader, "docker"):
+            await containers.get()
+        docker = LazyDriver(containers, lambda parts: parts.driver)
+        drivers: dict[ProcessType, Driver] = {"tish": driver, "docker": docker}
+        metering = Metering(database, drivers.values(), router.counting, clock)
+        await metering.load()
+        world = World(
+            database=database,
+            router=router,
+            drivers=drivers,
+            builders={"tish": builder, "docker": LazyBuilder(containers, lambda parts: parts.builder)},
+            freezers={"tish": driver, "docker": docker},
+            clock=clock,
+            settings=_settings(config),
+            host_memory=read_host_memory,
+            metering=metering,
+            task_started=logs.watch,
+            task_ended=logs.unwatch,
+            copy_of_log=logs.copy_of,
+            poke=pokes.poke,
+            proxy=ProxyPlace(host=proxy_host, port=proxy_port),
+        )
+        build_files = BuildFiles(state.builds, config.builds.context_bytes)
+        build_logs = BuildLogs(state.builds, clock, kept_bytes=config.builds.log_bytes)
+        yield Parts(
+            state=state,
+            world=world,
+            pokes=pokes,
+            router=router,
+            driver=driver,
+            files=files,
+            builder=builder,
+            logs=logs,
+            builds=Builds(
+                BuildWorld(
+                    database=database,
+                    clock=clock,
+                    files=build_files,
+                    logs=build_logs,
+                    open_builder=open_image_maker,
+                    at_once=config.builds.at_once,
+                    kept_per_app=config.retention.builds_per_app,
+                )
+            ),
+            build_files=build_files,
+            build_logs=build_logs,
+            vault=vault,
+            containers=containers,
+        )
+
+
+def _settings(config: Config) -> EngineSettings:
+    return EngineSettings(
+        domain=config.proxy.domain,
+        first_port=config.tasks.first_port,
+        last_port=config.tasks.last_port,
+        drain=timedelta(seconds=config.tasks.drain_secs),
+        reserved_memory_percent=config.tasks.reserved_memory_percent,
+        starts_at_once=config.tasks.starts_at_once or 2 * (os.cpu_count() or 1),
+    )
+
+
+def _vault(state: StateDirectory) -> Vault:
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")  # systemd's; see systemd.exec(5)
+    return Vault(state.key, credentials=Path(credentials) if credentials else None)
