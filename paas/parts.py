@@ -115,7 +115,7 @@ async def wired(
         ) as driver,
         Lazily(load_containers) as containers,
     ):
-        if await deployments.some_of_type(database.reader, "docker"):
+        if await deployments.some_run_containers(database.reader):
             await containers.get()
         docker = LazyDriver(containers, lambda parts: parts.driver)
         drivers: dict[ProcessType, Driver] = {"tish": driver, "docker": docker}

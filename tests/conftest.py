@@ -1,6 +1,7 @@
 """Hooks and fixtures for all tests."""
 
 import os
+import signal
 from collections.abc import AsyncIterator, Generator
 from pathlib import Path
 
@@ -19,6 +20,13 @@ async def agent() -> AsyncIterator[Agent]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # What is ignored stays so in every program that a test starts, and shells ignore it for whatever
+    # runs in their background; a handler does not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _name_engine(config)
+
+
+def _name_engine(config: pytest.Config) -> None:
     """Name the folder of the engine that the workers of this run may start; they inherit it."""
     if not hasattr(config, "workerinput"):
         os.environ[docker_engine.RUN] = str(docker_engine.new_run())

@@ -192,10 +192,10 @@ async def programs_in_use(reader: Reader) -> set[str]:
     return {row["sha256"] for row in found}
 
 
-async def some_of_type(reader: Reader, process_type: str) -> bool:
-    """Say whether any deployment, ended ones too, has tasks of this kind."""
+async def some_run_containers(reader: Reader) -> bool:
+    """Say whether any deployment, ended ones too, runs containers; an index knows."""
     row = await reader.one(
-        "SELECT 1 FROM deployments WHERE json_extract(spec, '$.process_type') = ? LIMIT 1", (process_type,)
+        "SELECT 1 FROM deployments WHERE json_extract(spec, '$.process_type') = 'docker' LIMIT 1"
     )
     return row is not None
 
