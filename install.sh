@@ -14,9 +14,9 @@ unit=/etc/systemd/system/paas.service
 # What the agent needs of Debian, and what the test suite drives, compares with or is checked by.
 python_packages=(python3 python3-venv ca-certificates)
 test_packages=(
-    "${python_packages[@]}" apache2-utils bash busybox-static caddy curl docker-registry docker.io git haproxy
-    jq nginx-light postgresql-15 postgresql-client-15 procps redis-server redis-tools shellcheck util-linux
-    wrk zsh
+    "${python_packages[@]}" aardvark-dns apache2-utils bash busybox-static caddy curl docker-registry docker.io git
+    haproxy iptables jq netavark nginx-light podman postgresql-15 postgresql-client-15 procps redis-server
+    redis-tools runc shellcheck util-linux wrk zsh
 )
 
 usage() {

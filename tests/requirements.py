@@ -20,6 +20,7 @@ PACKAGES: Mapping[str, str] = {
     "ps": "procps",
     "redis-cli": "redis-tools",
     "setpriv": "util-linux",
+    "unshare": "util-linux",
 }
 
 

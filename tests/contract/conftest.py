@@ -11,11 +11,18 @@ from tests.contract.fake_rig import FakeRig
 from tests.contract.native import KINDS, native_rig, open_root
 from tests.contract.rigs import Rig
 from tests.docker_engine import engine_socket
+from tests.podman_engine import make_network, podman_service
 
 __all__ = ["open_root"]
 
 
-@pytest.fixture(params=(*KINDS, "docker", "fake"))
+@pytest.fixture(scope="session")
+def podman() -> Iterator[Path]:
+    with podman_service() as socket:
+        yield socket
+
+
+@pytest.fixture(params=(*KINDS, "docker", "podman", "fake"))
 def rig(request: pytest.FixtureRequest, open_root: Path) -> Iterator[Rig]:
     match request.param:
         case "fake":
@@ -24,6 +31,11 @@ def rig(request: pytest.FixtureRequest, open_root: Path) -> Iterator[Rig]:
             docker = DockerRig(engine_socket(), open_root)
             yield docker
             docker.clear()
+        case "podman":
+            podman = DockerRig(request.getfixturevalue("podman"), open_root)
+            make_network(podman.socket, podman.agent_id)
+            yield podman
+            podman.clear()
         case kind:
             yield native_rig(kind, open_root)
 
