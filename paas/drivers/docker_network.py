@@ -7,6 +7,10 @@ from typing import Any
 from paas.docker.engine import DockerEngine, Refused
 
 OWNER_LABEL = "paas.agent"
+TRIES = 3
+# Podman looks for free addresses by listing interfaces, then their addresses, and stumbles over an interface
+# that comes or goes meanwhile, as those of containers do.
+PASSING = "no such network interface"
 
 
 class Network:
@@ -34,6 +38,16 @@ class Network:
             self._was_made = True
 
     async def _create(self) -> None:
+        for tries_left in reversed(range(TRIES)):
+            try:
+                await self._ask_for_it()
+            except Refused as error:
+                if PASSING not in error.message or not tries_left:
+                    raise
+            else:
+                return
+
+    async def _ask_for_it(self) -> None:
         async with self._engine.asked(f"make the network {self.name}") as docker:
             await docker.networks.create(
                 {
