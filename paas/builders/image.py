@@ -1,5 +1,6 @@
 """Deployments of images: fetched when they are absent, checked, and named by digest from then on."""
 
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from paas.docker.images import Images, PullProgress, fixed_name, is_local_only
 ReportPull = Callable[[Deployment, PullProgress], Awaitable[None]]
 
 BAD_IMAGE = "BAD_IMAGE"
+_MACHINES: Mapping[str, str] = {"x86_64": "amd64", "aarch64": "arm64"}  # the kernel's words in the engine's
 _ALSO_RUNS: Mapping[str, frozenset[str]] = {"amd64": frozenset({"386"}), "arm64": frozenset({"arm"})}
 
 
@@ -58,11 +60,15 @@ class ImageBuilder:
 
     async def _check(self, image: str, found: Mapping[str, Any]) -> None:
         """Raise Refused for an image that cannot run here."""
-        async with self._engine.asked(f"run {image}") as docker:
-            ours = str((await docker.version())["Arch"])
-        theirs = found.get("Architecture") or ours
-        if theirs != ours and theirs not in _ALSO_RUNS.get(ours, ()):
-            raise Refused(f"cannot run {image}: it is made for {theirs}, this machine is {ours}", status=0)
+        theirs = found.get("Architecture")
+        if theirs and theirs != _MACHINES.get(os.uname().machine):
+            # The engine's word is final, and slow: it asks its own programs for their versions.
+            async with self._engine.asked(f"run {image}") as docker:
+                ours = str((await docker.version())["Arch"])
+            if theirs != ours and theirs not in _ALSO_RUNS.get(ours, ()):
+                raise Refused(
+                    f"cannot run {image}: it is made for {theirs}, this machine is {ours}", status=0
+                )
         config = found.get("Config") or {}
         if not (config.get("Cmd") or config.get("Entrypoint")):
             raise Refused(f"cannot run {image}: it has neither a command nor an entry point", status=0)
