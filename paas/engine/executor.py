@@ -1,9 +1,10 @@
 """Performs what plan() asked for: at most one action per task, failures contained."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from paas.core.actions import (
@@ -21,17 +22,20 @@ from paas.core.actions import (
     StopTask,
     ThawTask,
 )
-from paas.core.errors import BadArchive, Stale, Unavailable
+from paas.core.errors import BadArchive, PaasError, Stale, Unavailable
 from paas.core.ids import DeploymentId, new_task_id
+from paas.core.model import Deployment
 from paas.core.states import DeploymentState
 from paas.engine.admission import Admission
 from paas.engine.lifecycle import Lifecycle
 from paas.engine.world import World
 from paas.store import apps, deployments, tasks, transitions
+from paas.store.database import Tx
 from paas.store.snapshots import Stored
 
 logger = logging.getLogger(__name__)
 
+NOTE_AFTER_SECS = 0.05  # a build that takes longer is recorded as it goes on
 AGAIN_AFTER_SECS = 1.0  # when an action failed for a reason of ours: disk full, database busy
 
 
@@ -135,39 +139,61 @@ class Executor:
         assert_never(action)
 
     async def _build(self, stored: Stored) -> None:
-        """Make the artifact ready to run; a broken one fails the deployment with its reason."""
+        """Make the artifact ready to run; a broken one fails the deployment with its reason.
+
+        A quick build is recorded in one go after it, together with the tasks that are to start then.
+        """
         world, deployment, artifact = self._world, stored.deployment, stored.artifact
         if artifact is None and deployment.spec.image is None:
             return  # deleted since the plan was made: it waits for another
-        if deployment.state is DeploymentState.QUEUED:
-            async with world.database.record() as tx:
-                deployment = await transitions.move_deployment(
-                    tx, deployment, DeploymentState.BUILDING, now=world.clock.now()
-                )
+        settled = asyncio.Event()
+        noting = self._group.create_task(self._note_if_slow(deployment, settled), name="note a build")
+        built = failure = None
         try:
             built = await world.builder(deployment).build(deployment, artifact)
         except (BadArchive, Unavailable) as error:
-            async with world.database.record() as tx:
-                await transitions.move_deployment(
-                    tx,
-                    deployment,
-                    DeploymentState.FAILED,
-                    now=world.clock.now(),
-                    reason=error.message,
-                )
-            return
+            failure = error.message
+        finally:
+            settled.set()
+            deployment = await noting
+        now = world.clock.now()
+        ids = [] if built is None else [new_task_id() for _ in range(deployment.spec.replicas)]
         async with world.database.record() as tx:
-            await transitions.move_deployment(
+            deployment = await _note_building(tx, deployment, now)
+            if built is None:
+                await transitions.move_deployment(
+                    tx, deployment, DeploymentState.FAILED, now=now, reason=failure
+                )
+                return
+            deployment = await transitions.move_deployment(
                 tx,
                 deployment,
                 DeploymentState.STARTING,
-                now=world.clock.now(),
+                now=now,
                 command=built.command,
                 image=built.image,
                 exposed_port=built.exposed_port,
             )
+            for task_id in ids:
+                await tasks.insert(tx, deployment, task_id, now=now)
         if deployment.spec.exclusive_paths:
             await self._poke_others(stored)
+        for task_id in ids:
+            await self._lifecycle.prepare(replace(stored, deployment=deployment), task_id)
+
+    async def _note_if_slow(self, deployment: Deployment, settled: asyncio.Event) -> Deployment:
+        """Note beside a build that it goes on; what fails is tried again after it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(NOTE_AFTER_SECS):
+                await settled.wait()
+        if settled.is_set():
+            return deployment
+        try:
+            async with self._world.database.record() as tx:
+                return await _note_building(tx, deployment, self._world.clock.now())
+        except (PaasError, OSError) as error:
+            logger.warning("Cannot record a build: %s", error, extra={"event": "record.failed"})
+            return deployment
 
     async def _create(self, stored: Stored, count: int) -> None:
         """Make pending tasks, and what can be prepared of their start."""
@@ -227,6 +253,12 @@ class Executor:
         """Let the app's current deployments see that a volume is wanted of them, or no longer."""
         for other in (await apps.current_deployments(self._world.database.reader, stored.app.id)).values():
             self._world.poke(other)
+
+
+async def _note_building(tx: Tx, deployment: Deployment, now: float) -> Deployment:
+    if deployment.state is not DeploymentState.QUEUED:
+        return deployment
+    return await transitions.move_deployment(tx, deployment, DeploymentState.BUILDING, now=now)
 
 
 def _subject(action: Action, key: DeploymentId) -> str:
