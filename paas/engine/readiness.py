@@ -111,6 +111,7 @@ class _Probe:
 def _new_socket() -> socket.socket:
     connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     connection.setblocking(False)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_DONTROUTE, 1)  # a task is on this machine or nowhere
     return connection
 
 

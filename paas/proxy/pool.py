@@ -1,6 +1,7 @@
 """Connections to ready tasks, kept for the next request, never shared between tasks."""
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
 
@@ -119,12 +120,45 @@ class Pool:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self.limits.connect_secs):
-                if accepted is None:
-                    await loop.create_connection(lambda: protocol, upstream.host, upstream.port)
-                else:
-                    await loop.create_connection(lambda: protocol, sock=accepted)
+                joined = accepted or await _connected(loop, upstream)
+                await _hand_over(loop, protocol, joined)
         except (OSError, TimeoutError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else "timed out"
+            number = error.errno if isinstance(error, OSError) else None
+            reason = os.strerror(number) if number else "timed out"
             self.answered(upstream)
             # Told by the loop, so that a fault in the answer ends one request and not this group.
             loop.call_soon(failed, f"cannot connect to the app: {reason}")
+
+
+async def _hand_over(
+    loop: asyncio.AbstractEventLoop, protocol: asyncio.Protocol, joined: socket.socket
+) -> None:
+    """Let a protocol have a connection.
+
+    If it ends in this very moment, uvloop closes the descriptor without its socket object, which would
+    later close whatever has the number by then: so the object lets go of it.
+    """
+    try:
+        transport, _ = await loop.create_connection(lambda: protocol, sock=joined)
+    except BaseException:
+        joined.detach()
+        raise
+    if transport.is_closing():
+        joined.detach()
+
+
+async def _connected(loop: asyncio.AbstractEventLoop, upstream: Upstream) -> socket.socket:
+    """Connect to a task on this machine, and nowhere else. Raises OSError.
+
+    Where the network of containers was just removed, a plain socket would take the request of one of them
+    to the next router, and to whoever answers at that address out there.
+    """
+    connection = socket.socket(socket.AF_INET6 if ":" in upstream.host else socket.AF_INET)
+    try:
+        connection.setblocking(False)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_DONTROUTE, 1)
+        await loop.sock_connect(connection, (upstream.host, upstream.port))
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -20,6 +20,7 @@ from paas.tallies import CONNECTED
 logger = logging.getLogger(__name__)
 
 TOLD_EVERY_SECS = 60.0
+MOST_RETRIES = 5  # of a connection that a task refused: nothing was sent, and news of its end may be late
 
 
 class Turned(StrEnum):
@@ -64,9 +65,9 @@ class TcpClient(asyncio.Protocol):
         "_gone",
         "_heard",
         "_port",
-        "_retried",
         "_shared",
         "_since",
+        "_tries",
         "_turned_away",
         "_upstream",
         "_waiter",
@@ -86,7 +87,7 @@ class TcpClient(asyncio.Protocol):
         self._eof = False
         self._gone = False
         self._heard = True  # nothing is owed to the pool
-        self._retried = False
+        self._tries = 0
         self._since = 0.0
         self._woken_at: float | None = None  # monotonic
         self._entry: Entry
@@ -199,10 +200,10 @@ class TcpClient(asyncio.Protocol):
     def _connect_failed(self, reason: str) -> None:
         if self._gone:
             return
-        if self._retried:
+        self._tries += 1
+        if self._tries > MOST_RETRIES:
             self._turn_away(Turned.UNREACHABLE, reason)
             return
-        self._retried = True
         # A task that has just ended is about to be withdrawn; the next try then wakes a fresh one.
         asyncio.get_running_loop().call_later(self._shared.limits.retry_pause_secs, self._retry)
 

@@ -126,6 +126,7 @@ def engine() -> Iterator[FalseEngine]:
         yield engine
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of the engine, in a failure's report
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @example(lines=["*", "!a/b/c"])
 @example(lines=["a", "!a/b", "a/b/c"])
