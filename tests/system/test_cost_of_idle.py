@@ -13,7 +13,8 @@ from tests.system.programs import ON_DEMAND_EXIT
 
 APPS = 1000
 EACH_KIB = 1
-CACHES_KIB = 512  # of the database, both ways, however many apps there are
+# However many apps there are: pages of the database, both ways, and what was last read of 64 sleepers.
+CACHES_KIB = 2 * 256 + 64 * 5
 IDLE_AGENT_KIB = 55 * 1024
 WATCHED_SECS = 5.0
 
