@@ -18,13 +18,11 @@ class _Pattern:
     regex: re.Pattern[str]
     keeps: bool  # it began with "!"
 
-    def matches(self, path: str) -> bool:
-        """Say whether it matches a path or a folder above it."""
-        while path:
-            if self.regex.fullmatch(path):
-                return True
-            path = posixpath.dirname(path)
-        return False
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    is_left_out: bool
+    matched: tuple[bool, ...]  # by pattern: whether it decided of this path, or of a folder above it
 
 
 class Dockerignore:
@@ -33,6 +31,7 @@ class Dockerignore:
     def __init__(self, patterns: tuple[_Pattern, ...], needed: frozenset[str]) -> None:
         self._patterns = patterns
         self._needed = needed
+        self._verdicts: dict[str, _Verdict] = {"": _Verdict(False, (False,) * len(patterns))}  # of folders
         self.has_exceptions = any(pattern.keeps for pattern in patterns)
 
     @classmethod
@@ -58,11 +57,26 @@ class Dockerignore:
         """
         if path in self._needed:
             return False
+        return self._verdict(path, self._folder(posixpath.dirname(path))).is_left_out
+
+    def _folder(self, path: str) -> _Verdict:
+        known = self._verdicts.get(path)
+        if known is None:
+            known = self._verdicts[path] = self._verdict(path, self._folder(posixpath.dirname(path)))
+        return known
+
+    def _verdict(self, path: str, above: _Verdict) -> _Verdict:
+        """A pattern that decided of a folder decides of what lies in it; one that had nothing to turn there
+        is asked of the path alone, so that `!a` does not take back an `a/b` before it.
+        """
         is_left_out = False
-        for pattern in self._patterns:
-            if pattern.keeps is is_left_out and pattern.matches(path):
+        matched = []
+        for pattern, did_above in zip(self._patterns, above.matched, strict=True):
+            did = did_above or (pattern.keeps is is_left_out and pattern.regex.fullmatch(path) is not None)
+            matched.append(did)
+            if did:
                 is_left_out = not pattern.keeps
-        return is_left_out
+        return _Verdict(is_left_out, tuple(matched))
 
     def may_keep_below(self, folder: str) -> bool:
         """Say whether something in a folder that is left out may be kept nevertheless."""

@@ -131,6 +131,7 @@ def engine() -> Iterator[FalseEngine]:
 @example(lines=["*", "!a/b/c"])
 @example(lines=["a", "!a/b", "a/b/c"])
 @example(lines=["**/c", "!a/c"])
+@example(lines=["a/b", "!a"])
 @example(lines=["**"])
 @example(lines=["a/**", "!a/b/temp1"])
 @given(lines=st.lists(LINE, max_size=5))
