@@ -1,6 +1,7 @@
 """A self-hosted PaaS agent for one VM.
 
 core       what the words mean and what comes next; no I/O
+specs      what may be said of a deployment, and from that to a complete spec
 store      SQLite: reads take a Reader, writes a Tx
 drivers    how a task runs: a native program, a container
 docker     the container engine's API, for drivers and builders

@@ -4,10 +4,11 @@ from http import HTTPStatus
 
 from paas.api.kit.lists import Page
 from paas.api.kit.routes import Call, NoParams, Reply, Route, route
-from paas.api.native import answers, params, requests, specs, views
+from paas.api.native import answers, params, requests, views
 from paas.core.errors import Invalid, NotFound
 from paas.core.ids import is_uuid
 from paas.core.model import WakePolicy
+from paas.specs import reading
 from paas.store import apps
 
 RESERVED_NAMESPACES = frozenset({"by-subdomain"})  # a path of its own
@@ -23,7 +24,7 @@ async def create_app(call: Call[NoParams, requests.CreateApp]) -> Reply:
         namespace=body.namespace,
         description=body.description,
         labels=body.labels,
-        default_deployment_spec=specs.as_given(body.default_deployment_spec),
+        default_deployment_spec=reading.as_given(body.default_deployment_spec),
         wake_policy=_wake_policy(body.wake_policy),
     )
     return Reply(body=await views.app(call.parts, app), status=HTTPStatus.CREATED)
@@ -73,7 +74,7 @@ async def update_app(call: Call[params.AppPath, requests.UpdateApp]) -> Reply:
         call.params.app_id,
         description=body.description,
         labels=body.labels,
-        default_deployment_spec=specs.as_given(body.default_deployment_spec),
+        default_deployment_spec=reading.as_given(body.default_deployment_spec),
         wake_policy=_wake_policy(body.wake_policy),
     )
     return Reply(body=await views.app(call.parts, app))

@@ -8,10 +8,11 @@ import msgspec
 
 from paas.api.kit.lists import Page
 from paas.api.kit.routes import Call, Reply, Route, route
-from paas.api.native import answers, params, requests, specs, views
+from paas.api.native import answers, params, requests, views
 from paas.core.ids import DeploymentId
 from paas.core.model import Deployment
 from paas.engine.commands import DeployRequest
+from paas.specs import reading
 from paas.store import deployments
 
 
@@ -21,7 +22,7 @@ async def create_deployment(call: Call[params.NewDeployment, requests.CreateDepl
     wish = DeployRequest(
         app_id=app.id,
         environment=call.body.environment,
-        spec=specs.complete(app.default_deployment_spec, call.body),
+        spec=reading.complete(app.default_deployment_spec, call.body),
         key=call.params.idempotency_key,
         request_sha256=_sha256(call.body),
     )
@@ -67,9 +68,9 @@ async def get_deployment(call: Call[params.DeploymentPath, None]) -> Reply:
 async def change_deployment(call: Call[params.DeploymentPath, requests.ChangeDeployment]) -> Reply:
     """Change the spec in place: scale it, give it other limits or bytes."""
     fields = call.body.spec
-    with specs.named("spec"):
+    with reading.named("spec"):
         changed = await call.parts.commands.deployments.change(
-            call.params.deployment_id, lambda spec: specs.changed(spec, fields)
+            call.params.deployment_id, lambda spec: reading.changed(spec, fields)
         )
     return Reply(body=await views.deployment(call.parts, changed))
 

@@ -5,8 +5,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from paas.api.native.spec_fields import END, SpecFields
 from paas.core.model import DEFAULT_NAMESPACE, DEVELOPMENT
+from paas.specs.fields import END, SpecFields
 
 LONGEST_NAME = 40
 MOST_LABELS = 64

@@ -12,6 +12,7 @@ from paas.engine.commands.deployments import DeploymentCommands, DeployRequest
 from paas.engine.commands.registries import RegistryCommands
 from paas.engine.commands.tasks import TaskCommands
 from paas.engine.commands.tcp_ports import TcpPortRange
+from paas.engine.commands.versions import Versions
 from paas.store.database import Database
 from paas.vault import Vault
 
@@ -38,11 +39,12 @@ class Commands:
         poke_builds: Callable[[], None],
         tcp_ports: TcpPortRange | None = None,
     ) -> "Commands":
+        versions = Versions(database, clock, poke, tcp_ports or TcpPortRange())
         return cls(
             apps=AppCommands(database, clock, poke),
             artifacts=ArtifactCommands(database, files, clock, poke),
             builds=BuildCommands(database, contexts, clock, poke_builds),
-            deployments=DeploymentCommands(database, clock, poke, tcp_ports or TcpPortRange()),
+            deployments=DeploymentCommands(database, clock, poke, versions),
             registries=RegistryCommands(database, vault, clock),
             tasks=TaskCommands(database, clock, poke),
         )

@@ -3,16 +3,20 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from paas.core import hosts
-from paas.core.errors import Conflict, Invalid, NotFound
-from paas.core.ids import AppId, DeploymentId, new_deployment_id, new_sha
-from paas.core.model import App, Deployment
+from paas.core.errors import Conflict, Invalid
+from paas.core.ids import AppId, DeploymentId
+from paas.core.model import Deployment
 from paas.core.ports import Clock
 from paas.core.spec import Spec
 from paas.core.states import LIVE_DEPLOYMENT, SERVING_DEPLOYMENT, UNSETTLED_DEPLOYMENT, DeploymentState
-from paas.engine.commands.tcp_ports import TcpPortRange
-from paas.store import apps, artifacts, deployments, transitions
-from paas.store.database import Database, Reader, Tx
+from paas.engine.commands.versions import (
+    Versions,
+    check_artifact,
+    existing_app,
+    existing_deployment,
+)
+from paas.store import deployments, transitions
+from paas.store.database import Database, Tx
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,16 +32,12 @@ class DeployRequest:
 
 class DeploymentCommands:
     def __init__(
-        self,
-        database: Database,
-        clock: Clock,
-        poke: Callable[[DeploymentId], None],
-        tcp_ports: TcpPortRange,
+        self, database: Database, clock: Clock, poke: Callable[[DeploymentId], None], versions: Versions
     ) -> None:
         self._database = database
         self._clock = clock
         self._poke = poke
-        self._tcp_ports = tcp_ports
+        self._versions = versions
 
     async def deploy(self, request: DeployRequest) -> Deployment:
         """Add a deployment, which starts as soon as its artifact is there.
@@ -47,12 +47,11 @@ class DeploymentCommands:
         Conflict for a port that another has.
         """
         async with self._database.transaction() as tx:
-            app = await _app(tx, request.app_id)
+            app = await existing_app(tx, request.app_id)
             first = await self._first_result(tx, request)
             if first is not None:
                 return first
-            await _check_artifact(tx, request.spec)
-            deployment = await self._new(tx, app, request.environment, request.spec)
+            deployment = await self._versions.add(tx, app, request.environment, request.spec)
             if request.key is not None:
                 await deployments.remember_key(
                     tx,
@@ -62,7 +61,7 @@ class DeploymentCommands:
                     deployment_id=deployment.id,
                     now=deployment.created_at,
                 )
-        await self._poke_with_current(deployment)
+        await self._versions.poke(deployment)
         return deployment
 
     async def change(self, deployment_id: DeploymentId, change: Callable[[Spec], Spec]) -> Deployment:
@@ -77,7 +76,7 @@ class DeploymentCommands:
             deployment = await self._live(tx, deployment_id, "change")
             spec = change(deployment.spec)
             _check_built(deployment, spec)
-            await _check_artifact(tx, spec)
+            await check_artifact(tx, spec)
             changed = replace(
                 deployment,
                 spec=spec,
@@ -86,8 +85,8 @@ class DeploymentCommands:
                 updated_at=now,
             )
             await deployments.update_wishes(tx, changed, "changed")
-            await self._claim_port(tx, await _app(tx, changed.app_id), changed)
-        await self._poke_with_current(changed)
+            await self._versions.claim_port(tx, await existing_app(tx, changed.app_id), changed)
+        await self._versions.poke(changed)
         return changed
 
     async def cancel(self, deployment_id: DeploymentId) -> Deployment:
@@ -97,7 +96,7 @@ class DeploymentCommands:
         """
         now = self._clock.now()
         async with self._database.transaction() as tx:
-            deployment = await _deployment(tx, deployment_id)
+            deployment = await existing_deployment(tx, deployment_id)
             if deployment.state in UNSETTLED_DEPLOYMENT:
                 deployment = await transitions.move_deployment(
                     tx, deployment, DeploymentState.CANCELLED, now=now, reason="cancelled on request"
@@ -147,62 +146,16 @@ class DeploymentCommands:
         """
         now = self._clock.now()
         async with self._database.transaction() as tx:
-            deployment = await _deployment(tx, deployment_id)
+            deployment = await existing_deployment(tx, deployment_id)
             if deployment.state is DeploymentState.STOPPED:
-                app = await _app(tx, deployment.app_id)
-                await _check_artifact(tx, deployment.spec)
-                result = await self._new(tx, app, deployment.environment, deployment.spec)
+                app = await existing_app(tx, deployment.app_id)
+                result = await self._versions.add(tx, app, deployment.environment, deployment.spec)
             else:
                 deployment = await self._serving(tx, deployment_id, "restart")
                 result = replace(deployment, revision=deployment.revision + 1, woken_at=now, updated_at=now)
                 await deployments.update_wishes(tx, result, "restart_requested")
-        await self._poke_with_current(result)
+        await self._versions.poke(result)
         return result
-
-    async def _new(self, tx: Tx, app: App, environment: str, spec: Spec) -> Deployment:
-        now = self._clock.now()
-        await apps.ensure_environment(tx, app.id, environment, now=now)
-        deployment = Deployment(
-            id=new_deployment_id(),
-            app_id=app.id,
-            sha=new_sha(),
-            version=await apps.next_version(tx, app.id),
-            environment=environment,
-            state=DeploymentState.QUEUED,
-            reason=None,
-            spec=spec,
-            revision=1,
-            command=None,
-            image=None,
-            exposed_port=None,
-            slept_at=0.0,
-            woken_at=0.0,
-            created_at=now,
-            updated_at=now,
-        )
-        label = hosts.preview_label(app.name, deployment.sha, environment)
-        if len(label) > hosts.LONGEST_LABEL:
-            raise Invalid(
-                f"cannot deploy {app.name}: its preview host label {label} has {len(label)} characters,"
-                f" {hosts.LONGEST_LABEL} are allowed",
-                field="environment",
-                hint="use a shorter environment",
-            )
-        await deployments.insert(tx, deployment)
-        await self._claim_port(tx, app, deployment)
-        return deployment
-
-    async def _claim_port(self, tx: Tx, app: App, deployment: Deployment) -> None:
-        networking, now = deployment.spec.networking, self._clock.now()
-        await self._tcp_ports.claim(tx, app, deployment.environment, networking, now=now)
-
-    async def _poke_with_current(self, deployment: Deployment) -> None:
-        """Poke a deployment, and the one that is current beside it: the port of both may be another now."""
-        self._poke(deployment.id)
-        if deployment.spec.networking.protocol == "tcp":
-            current = await apps.current_deployments(self._database.reader, deployment.app_id)
-            if deployment.environment in current:
-                self._poke(current[deployment.environment])
 
     async def _first_result(self, tx: Tx, request: DeployRequest) -> Deployment | None:
         if request.key is None:
@@ -218,10 +171,10 @@ class DeploymentCommands:
                 field="Idempotency-Key",
                 hint="use a new key for a new request",
             )
-        return await _deployment(tx, deployment_id)
+        return await existing_deployment(tx, deployment_id)
 
     async def _live(self, tx: Tx, deployment_id: DeploymentId, verb: str) -> Deployment:
-        deployment = await _deployment(tx, deployment_id)
+        deployment = await existing_deployment(tx, deployment_id)
         if deployment.state not in LIVE_DEPLOYMENT:
             raise Conflict(
                 f"cannot {verb} deployment {deployment_id}: it is {deployment.state}",
@@ -267,27 +220,3 @@ def _check_built(deployment: Deployment, spec: Spec) -> None:
                 field=name,
                 hint="deploy a new version",
             )
-
-
-async def _app(reader: Reader, app_id: AppId) -> App:
-    app = await apps.get(reader, app_id)
-    if app is None:
-        raise NotFound(f"no app has the id {app_id}", code="APP_NOT_FOUND")
-    return app
-
-
-async def _deployment(reader: Reader, deployment_id: DeploymentId) -> Deployment:
-    deployment = await deployments.get(reader, deployment_id)
-    if deployment is None:
-        raise NotFound(f"no deployment has the id {deployment_id}", code="DEPLOYMENT_NOT_FOUND")
-    return deployment
-
-
-async def _check_artifact(reader: Reader, spec: Spec) -> None:
-    if spec.artifact_id is not None and await artifacts.get(reader, spec.artifact_id) is None:
-        raise Invalid(
-            f"cannot deploy: no artifact has the id {spec.artifact_id}",
-            code="ARTIFACT_NOT_FOUND",
-            field="artifact_id",
-            hint="create it with POST /api/v1/artifacts and upload its bytes",
-        )

@@ -8,7 +8,11 @@ from typing import TypeVar
 import msgspec
 from msgspec import UnsetType
 
-from paas.api.native.spec_fields import (
+from paas.core.errors import Invalid, NotSupported, PaasError
+from paas.core.ids import ArtifactId
+from paas.core.resources import cpu_millis, memory_bytes
+from paas.core.spec import Idle, Networking, ProcessType, Resources, Spec, Volume
+from paas.specs.fields import (
     Environ,
     IdleFields,
     NetworkingFields,
@@ -16,10 +20,6 @@ from paas.api.native.spec_fields import (
     SpecFields,
     VolumeFields,
 )
-from paas.core.errors import Invalid, NotSupported, PaasError
-from paas.core.ids import ArtifactId
-from paas.core.resources import cpu_millis, memory_bytes
-from paas.core.spec import Idle, Networking, ProcessType, Resources, Spec, Volume
 
 T = TypeVar("T")
 
