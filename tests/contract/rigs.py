@@ -17,6 +17,7 @@ from tests.contract.dying import let_die
 from tests.waiting import until
 
 NOBODY = (65534, 65534)
+ENDING = 0x4  # PF_EXITING, in the flags of proc(5): its memory and environment are gone already
 
 
 class Rig(Protocol):
@@ -151,12 +152,12 @@ def free_port() -> int:
 
 
 def is_alive(pid: int) -> bool:
-    """Say whether a process lives; a zombie does not, however late its parent looks."""
+    """Say whether a process lives; one that is ending does not, however late its parent looks."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return False
-    return state not in {"Z", "X"}
+    return fields[0] not in {"Z", "X"} and not int(fields[6]) & ENDING
 
 
 def processes_of(task_id: TaskId) -> list[int]:
