@@ -4,6 +4,7 @@ core       what the words mean and what comes next; no I/O
 specs      what may be said of a deployment, and from that to a complete spec
 store      SQLite: reads take a Reader, writes a Tx
 drivers    how a task runs: a native program, a container
+launching  users, limits and control groups of programs, for drivers and builders
 docker     the container engine's API, for drivers and builders
 builders   how an artifact becomes something to run
 vault      seals secrets for the store

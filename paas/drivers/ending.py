@@ -15,9 +15,9 @@ from paas.core.ids import TaskId
 from paas.core.live import Usage
 from paas.core.model import Instance
 from paas.drivers import leftovers
-from paas.drivers.cgroups import Cgroups
 from paas.drivers.native_usage import NativeUsage
 from paas.drivers.runs import Runs
+from paas.launching.cgroups import Cgroups
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from paas.core.errors import Unavailable
 from paas.drivers.cgroup_trees import groups_of
-from paas.drivers.cgroups import GONE
+from paas.launching.cgroups import GONE
 
 VERSION_2, VERSION_1 = "cgroup.freeze", "freezer.state"
 WORDS = {VERSION_2: (b"1", b"0"), VERSION_1: (b"FROZEN", b"THAWED")}

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from paas.core.errors import Unavailable
 from paas.drivers import freezing, leftovers
-from paas.drivers.cgroups import Cgroups
 from paas.drivers.ending import Running
+from paas.launching.cgroups import Cgroups
 
 STOPPED = "T"
 STOPPED_WITHIN_S = 2.0  # a process that forks may need to be found again

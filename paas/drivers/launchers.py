@@ -7,24 +7,22 @@ import fcntl
 import logging
 import os
 import secrets
-import shutil
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from paas.core.errors import StartFailed, StateUnusable
 from paas.core.ids import TaskId
-from paas.drivers.cgroups import Cgroups
-from paas.drivers.runs import LAUNCH_SCRIPT, Runs, User
+from paas.drivers.runs import LAUNCH_SCRIPT, Runs
+from paas.launching.cgroups import Cgroups
+from paas.launching.signals import RESET_SIGNALS
+from paas.launching.users import User, as_user
 
 logger = logging.getLogger(__name__)
 
 STDERR = 2
 REFILL_AFTER_S = 0.05  # what a start leaves of the processor in its first moments is the program's
 RECORD_FD = 9  # launch.sh's name for it
-# What is ignored stays so over exec, and a shell cannot undo it; Python ignores SIGPIPE and SIGXFSZ.
-RESET_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 INHERITED = ("PATH", "LANG", "TZ")
 
 
@@ -56,7 +54,7 @@ class Spawner:
         self._runs = runs
         self._cgroups = cgroups
         self._user = user
-        self._command = (*_as_user(user), "/bin/sh", str(runs.root / LAUNCH_SCRIPT), str(runs.root))
+        self._command = (*as_user(user), "/bin/sh", str(runs.root / LAUNCH_SCRIPT), str(runs.root))
         self._environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
 
     def spawn(self) -> Launcher:
@@ -224,21 +222,6 @@ class LauncherPool:
 
     def _unwatch(self, launcher: Launcher) -> None:
         asyncio.get_running_loop().remove_reader(launcher.pidfd)
-
-
-def _as_user(user: User | None) -> tuple[str, ...]:
-    if user is None:
-        return ()
-    setpriv = shutil.which("setpriv") or "/usr/bin/setpriv"
-    return (
-        setpriv,
-        f"--reuid={user.uid}",
-        f"--regid={user.gid}",
-        "--clear-groups",
-        "--no-new-privs",
-        "--inh-caps=-all",
-        "--bounding-set=-all",
-    )
 
 
 async def _whole(spawn: Callable[[], Launcher], retire: Callable[[Launcher], int]) -> Launcher:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from paas.core.ids import TaskId
-from paas.drivers.cgroups import Cgroups
+from paas.launching.cgroups import Cgroups
 
 PATIENCE_S = 5.0  # a killed process may take a while to die: memory to free, a disk to answer
 PAUSE_S = 0.001

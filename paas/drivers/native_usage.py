@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from paas.core.ids import TaskId
 from paas.core.live import Usage
-from paas.drivers.cgroups import Cgroups
 from paas.drivers.usage import LastUsage, of_group, of_processes
+from paas.launching.cgroups import Cgroups
 
 
 class NativeUsage(LastUsage):

@@ -16,14 +16,15 @@ from paas.core.errors import StartFailed
 from paas.core.ids import TaskId
 from paas.core.live import Usage
 from paas.core.model import Address, Instance, TaskSpec
-from paas.drivers.cgroups import find_cgroups
 from paas.drivers.ending import Ender, Running
 from paas.drivers.halting import Halter
 from paas.drivers.launchers import Launcher, LauncherPool, Spawner
 from paas.drivers.listening import is_open_in
 from paas.drivers.native_usage import NativeUsage
-from paas.drivers.runs import KILLED, Record, Runs, User
+from paas.drivers.runs import KILLED, Record, Runs
 from paas.drivers.start_file import HOST, LimitByShell
+from paas.launching.cgroups import find_cgroups
+from paas.launching.users import User
 from paas.sock_diag import SocketTable
 
 logger = logging.getLogger(__name__)

@@ -20,6 +20,7 @@ from paas.core.errors import StartFailed
 from paas.core.ids import TaskId
 from paas.core.model import TaskSpec
 from paas.drivers.start_file import LimitByShell, Places, render
+from paas.launching.users import User
 
 PARKED = ".parked"
 LAUNCH_SCRIPT = ".launch.sh"
@@ -29,14 +30,6 @@ RECORD_LIMIT = 4096  # bytes; ours are under 100
 ORDER_PATIENCE_S = 2.0
 ORDER_PAUSE_S = 0.001
 KILLED = 137  # 128 + SIGKILL, as a shell says it
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class User:
-    """Who the apps run as when the agent is root."""
-
-    uid: int
-    gid: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +154,7 @@ class Runs:
         for path in (places.temporary, places.home):
             path.mkdir(mode=0o700, exist_ok=True)
             if self._user is not None:
-                os.chown(path, self._user.uid, self._user.gid, follow_symlinks=False)
+                self._user.give(path)
         self._make_log(places.log)
         self._write(folder / START, start, mode=0o640)
 

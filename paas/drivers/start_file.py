@@ -11,10 +11,10 @@ from pathlib import Path
 
 from paas.core.errors import StartFailed
 from paas.core.model import TaskSpec
+from paas.launching.limits import memory_by_rlimit
 
 HOST = "127.0.0.1"
 INHERITED = ("PATH", "LANG", "TZ")
-MEBIBYTE = 1024 * 1024
 
 # Names that a shell cannot export as they are: not its kind of name, or with a meaning to it.
 SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -78,15 +78,6 @@ def render(
         "",
     ]
     return "\n".join(lines).encode("utf-8", "surrogateescape")
-
-
-def memory_by_rlimit(memory_bytes: int) -> int:
-    """Say which RLIMIT_DATA stands for a memory limit.
-
-    The rlimit counts what a program has mapped to write, not what it uses, so it has to be generous:
-    a runtime that reserves much and uses little must live.
-    """
-    return max(4 * memory_bytes, memory_bytes + 512 * MEBIBYTE)
 
 
 def _limits(spec: TaskSpec, by_shell: LimitByShell) -> list[str]:

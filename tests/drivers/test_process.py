@@ -15,7 +15,7 @@ from paas.core.errors import StartFailed, StateUnusable
 from paas.core.ids import TaskId
 from paas.core.model import TaskSpec
 from paas.drivers.process import ProcessDriver
-from paas.drivers.start_file import memory_by_rlimit
+from paas.launching.limits import memory_by_rlimit
 from paas.task_logs import TaskLogs
 from tests import programs
 from tests.contract.native import Die

@@ -1,0 +1,1 @@
+"""What starts and ends programs of this machine, whoever asks: users, limits, control groups."""
