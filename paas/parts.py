@@ -32,7 +32,7 @@ from paas.engine.world import EngineSettings, World
 from paas.lazily import Lazily, LazyBuilder, LazyDriver
 from paas.router import Router
 from paas.state_directory import StateDirectory
-from paas.store import deployments, registries
+from paas.store import deployments, registries, source_configs
 from paas.store.database import Database
 from paas.task_logs import TaskLogs
 from paas.vault import Vault
@@ -84,7 +84,9 @@ async def wired(
     config: Config, state: StateDirectory, user: AppsUser, database: Database
 ) -> AsyncIterator[Parts]:
     vault = _vault(state)
-    await vault.check(await registries.key_ids(database.reader))
+    await vault.check(
+        await registries.key_ids(database.reader) | await source_configs.key_ids(database.reader)
+    )
     proxy_host, proxy_port = split_address(config.proxy.listen)
     clock = SystemClock()
     pokes = Pokes()

@@ -24,6 +24,7 @@ from paas.api.native import (
     logs,
     metrics,
     registries,
+    sources,
     tasks,
 )
 
@@ -40,6 +41,7 @@ ROUTES: tuple[Route, ...] = (
     *tasks.ROUTES,
     *metrics.ROUTES,
     *registries.ROUTES,
+    *sources.ROUTES,
     *logs.ROUTES,
     *events.ROUTES,
 )

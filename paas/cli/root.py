@@ -23,6 +23,7 @@ VERBS: Mapping[str, str] = {
     "events": "paas.cli.streams",
     "doctor": "paas.cli.doctor",
     "registry": "paas.cli.registries",
+    "source": "paas.cli.sources",
     "scale": "paas.cli.steering",
     "wake": "paas.cli.steering",
     "sleep": "paas.cli.steering",

@@ -115,8 +115,11 @@ async def test_real_answers_are_as_described(api: Api) -> None:
     login = {"username": "ann", "password": "x"}
     ids["host"] = "ghcr.io"
     await checked.ask("PUT", "/api/v1/registries/{host}", ids, login)
+    source = {"repository_url": "https://github.com/owner/name"}
+    await checked.ask("PUT", "/api/v1/apps/{app_id}/source-config", ids, source)
     bodies: Json = {
         "put_registry": login,
+        "put_source": source,
         "change_deployment": {"spec": {"replicas": 1}},
         "update_app": {"description": "new"},
         "create_app": {"name": 3},

@@ -10,6 +10,7 @@ from paas.engine.commands.artifacts import ArtifactBytes, ArtifactCommands
 from paas.engine.commands.builds import BuildCommands, BuildContexts, BuildRequest
 from paas.engine.commands.deployments import DeploymentCommands, DeployRequest
 from paas.engine.commands.registries import RegistryCommands
+from paas.engine.commands.sources import SourceCommands
 from paas.engine.commands.tasks import TaskCommands
 from paas.engine.commands.tcp_ports import TcpPortRange
 from paas.engine.commands.versions import Versions
@@ -24,6 +25,7 @@ class Commands:
     builds: BuildCommands
     deployments: DeploymentCommands
     registries: RegistryCommands
+    sources: SourceCommands
     tasks: TaskCommands
 
     @classmethod
@@ -46,6 +48,7 @@ class Commands:
             builds=BuildCommands(database, contexts, clock, poke_builds),
             deployments=DeploymentCommands(database, clock, poke, versions),
             registries=RegistryCommands(database, vault, clock),
+            sources=SourceCommands(database, vault, clock),
             tasks=TaskCommands(database, clock, poke),
         )
 
