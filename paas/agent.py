@@ -136,7 +136,7 @@ def _api_parts(config: Config, user: AppsUser, parts: Parts, proxy_port: int) ->
             parts.vault,
             world.clock,
             world.poke,
-            contexts=parts.build_files,
+            sources=parts.build_files,
             poke_builds=parts.builds.poke,
             tcp_ports=_tcp_ports(config),
         ),

@@ -141,7 +141,7 @@ class _Upload:
             if self._file is not None:
                 os.fsync(self._file)
                 self._path.rename(self._root / sha256)
-                _sync_folder(self._root)
+                sync_folder(self._root)
             return sha256
 
     def discard(self) -> None:
@@ -154,7 +154,7 @@ class _Upload:
                 self._path.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""What builds work on: a folder each, with the context as it was sent and what it is unpacked to."""
+"""What builds work on: a folder each, with the archive as it was sent and what it is unpacked to."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,8 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 
-from paas.artifacts import ArtifactFiles
+from paas.artifacts import ArtifactFiles, sync_folder
+from paas.core.errors import Conflict, Unavailable
 from paas.core.ids import BuildId
 
 WORKSPACE = "workspace"
@@ -25,15 +26,15 @@ class BuildFiles:
         """Say whether there ever was a build."""
         return self._root.is_dir()
 
-    def context(self, build_id: BuildId, sha256: str) -> Path:
-        """Say where the context of a build is."""
+    def archive(self, build_id: BuildId, sha256: str) -> Path:
+        """Say where the archive of a build is."""
         return self._files(build_id).path(sha256)
 
     @contextlib.asynccontextmanager
     async def received(
         self, build_id: BuildId, chunks: AsyncIterator[bytes], *, expected_bytes: int | None
     ) -> AsyncIterator[tuple[str, int]]:
-        """Keep a context durably, and give its SHA-256 and its size in bytes.
+        """Keep an archive durably, and give its SHA-256 and its size in bytes.
 
         The block records the build; if it raises, nothing stays on disk. Raises what
         `ArtifactFiles.receive` does.
@@ -41,6 +42,22 @@ class BuildFiles:
         self._arriving.add(build_id)
         try:
             yield await self._files(build_id).receive(chunks, expected_bytes=expected_bytes)
+        except BaseException:
+            await asyncio.shield(asyncio.to_thread(self._delete, build_id))
+            raise
+        finally:
+            self._arriving.discard(build_id)
+
+    @contextlib.asynccontextmanager
+    async def copied(self, build_id: BuildId, other: BuildId, sha256: str) -> AsyncIterator[None]:
+        """Keep another build's archive for this one too; otherwise as `received`.
+
+        Raises Conflict if it is not kept any more.
+        """
+        self._arriving.add(build_id)
+        try:
+            await asyncio.to_thread(self._link, build_id, other, sha256)
+            yield
         except BaseException:
             await asyncio.shield(asyncio.to_thread(self._delete, build_id))
             raise
@@ -75,6 +92,21 @@ class BuildFiles:
         if not self._root.is_dir():
             return set()
         return {BuildId(path.name) for path in self._root.iterdir() if path.is_dir()}
+
+    def _link(self, build_id: BuildId, other: BuildId, sha256: str) -> None:
+        target = self.archive(build_id, sha256)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.hardlink_to(self.archive(other, sha256))
+        except FileNotFoundError as error:
+            raise Conflict(
+                f"cannot build the source of build {other} again: it is not kept any more",
+                code="SOURCE_GONE",
+                hint="send the source again",
+            ) from error
+        except OSError as error:
+            raise Unavailable(f"cannot keep the source: {error.strerror}") from error
+        sync_folder(target.parent)
 
     def _delete(self, *build_ids: BuildId) -> None:
         for build_id in build_ids:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from paas.builders.dockerfile import BuildLimits, DockerfileBuilder
 from paas.builders.image import ImageBuilder
-from paas.builders.unpack import UnpackLimits
 from paas.config import BuildsConfig, Config
 from paas.core.model import Deployment
 from paas.core.ports import Clock
@@ -64,5 +63,4 @@ def _build_limits(builds: BuildsConfig) -> BuildLimits:
         memory_bytes=builds.memory_bytes,
         cpus=builds.cpus,
         image_bytes=builds.image_bytes,
-        unpack=UnpackLimits(bytes=builds.context_bytes, files=builds.context_files),
     )

@@ -157,6 +157,7 @@ async def wired(
                     files=build_files,
                     logs=build_logs,
                     open_builder=open_image_maker,
+                    unpack=UnpackLimits(bytes=config.builds.context_bytes, files=config.builds.context_files),
                     at_once=config.builds.at_once,
                     kept_per_app=config.retention.builds_per_app,
                 )

@@ -1,40 +1,22 @@
-"""A build's context: unpacked, without what .dockerignore leaves out, and as a tar for the engine."""
+"""A build's context: without what .dockerignore leaves out, and as a tar for the engine."""
 
 import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from paas.builders.kinds import HEAD_SIZE, look_through, unpack_any
-from paas.builders.unpack import UnpackLimits, check_links
 from paas.core.dockerignore import Dockerignore, names_of
-from paas.core.errors import BadArchive, BuildFailed, Unavailable
+from paas.core.errors import BuildFailed
 
 PIECE_SIZE = 256 * 1024
 SHOWN_NAMES = 8
 LARGEST_IGNORE_FILE = 1024 * 1024
 
 
-def unpack_context(archive: Path, workspace: Path, limits: UnpackLimits, dockerfile: str) -> Path:
-    """Unpack a context and return its root: a single folder around everything is looked through.
-
-    Raises BadArchive and Unavailable, and BuildFailed if there is no such Dockerfile.
-    """
-    try:
-        with archive.open("rb", buffering=0) as file:
-            head = file.read(HEAD_SIZE)
-            file.seek(0)
-            if not unpack_any(file, head, workspace, limits):
-                raise BadArchive(
-                    "cannot build: the context is not an archive", hint="send a tar, tar.gz or zip"
-                )
-    except OSError as error:
-        raise Unavailable(f"cannot unpack the context: {error.strerror or error}") from error
-    folder = workspace if (workspace / dockerfile).exists() else look_through(workspace)
-    check_links(folder)
+def check_dockerfile(folder: Path, dockerfile: str) -> None:
+    """Raise BuildFailed if there is no such Dockerfile in a context."""
     if not (folder / dockerfile).is_file():
         raise _no_dockerfile(folder, dockerfile)
-    return folder
 
 
 def ignore_of(folder: Path, dockerfile: str) -> Dockerignore:

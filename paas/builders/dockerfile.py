@@ -13,18 +13,18 @@ from pathlib import Path
 import aiodocker
 import aiohttp
 
-from paas.builders.build_context import ignore_of, tar_of, unpack_context
+from paas.builders.build_context import check_dockerfile, ignore_of, tar_of
 from paas.builders.build_output import BuildOutput
 from paas.builders.built_images import BuiltImages
 from paas.builders.disk import LEAST_FREE_BYTES, watch
-from paas.builders.unpack import UnpackLimits
+from paas.core.builds import Build, BuiltImage
 from paas.core.errors import BuildFailed, Unavailable
-from paas.core.model import Build, BuiltImage
 from paas.core.ports import BuildReport
 from paas.docker.engine import DockerEngine, Refused
 
 CPU_PERIOD_MICROSECONDS = 100_000
 CLASSIC = "1"  # the other builder wants a session for each build, which is a protocol of its own
+DOCKERFILE = "Dockerfile"  # its name where none is said
 SENT_AT_ONCE = 1024 * 1024
 
 
@@ -36,7 +36,6 @@ class BuildLimits:
     memory_bytes: int  # of each step; no swap
     cpus: float
     image_bytes: int
-    unpack: UnpackLimits
     free_bytes: int = LEAST_FREE_BYTES  # that it leaves on each disk
 
 
@@ -58,14 +57,12 @@ class DockerfileBuilder:
         """
         labels = self._images.labels(build.id)
         output = BuildOutput(labels=len(labels), memory_bytes=self._limits.memory_bytes)
-        dockerfile = build.options.dockerfile
+        dockerfile = build.options.dockerfile or DOCKERFILE
         try:
             async with asyncio.timeout(self._limits.secs), self._disks_watched(workspace):
-                folder = await asyncio.to_thread(
-                    unpack_context, context, workspace, self._limits.unpack, dockerfile
-                )
-                ignore = await asyncio.to_thread(ignore_of, folder, dockerfile)
-                await self._build(self._wish(build, name, labels), tar_of(folder, ignore), output, report)
+                await asyncio.to_thread(check_dockerfile, context, dockerfile)
+                ignore = await asyncio.to_thread(ignore_of, context, dockerfile)
+                await self._build(self._wish(build, name, labels), tar_of(context, ignore), output, report)
         except TimeoutError:
             where = output.where(", in ")
             raise BuildFailed(
@@ -73,6 +70,10 @@ class DockerfileBuilder:
                 hint="builds.timeout_secs in the agent's configuration allows more",
             ) from None
         return await self._check_size(name)
+
+    async def has(self, image_id: str) -> bool:
+        """See `core.ports.ImageBuilder`."""
+        return await self._images.find(image_id) is not None
 
     async def tidy(
         self, layers: Iterable[str], in_use: Callable[[], Awaitable[Iterable[str]]]
@@ -106,7 +107,7 @@ class DockerfileBuilder:
         wish = {
             "version": CLASSIC,
             "t": name,
-            "dockerfile": options.dockerfile,
+            "dockerfile": options.dockerfile or DOCKERFILE,
             "buildargs": json.dumps(dict(options.args)),
             "labels": json.dumps(labels),
             "nocache": "1" if options.no_cache else "0",

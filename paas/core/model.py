@@ -9,7 +9,7 @@ from typing import Literal
 
 from paas.core.ids import AppId, ArtifactId, BuildId, DeploymentId, TaskId
 from paas.core.spec import Spec, Volume
-from paas.core.states import BuildState, DeploymentState, TaskState
+from paas.core.states import DeploymentState, TaskState
 
 DEFAULT_NAMESPACE = "default"
 DEVELOPMENT = "development"
@@ -72,36 +72,6 @@ class Sealed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BuildOptions:
-    """How an image is made of a context."""
-
-    dockerfile: str = "Dockerfile"  # its path in the context
-    target: str | None = None  # the stage to end with; None: the last
-    args: Mapping[str, str] = field(default_factory=dict)  # no place for secrets: images keep them
-    no_cache: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Build:
-    """One attempt to make an image from source."""
-
-    id: BuildId
-    app_id: AppId
-    state: BuildState
-    reason: str | None  # why it is in this state, for people
-    options: BuildOptions
-    context_sha256: str
-    context_bytes: int  # as it was sent
-    image: str | None  # the name of what was made
-    image_id: str | None
-    image_bytes: int | None
-    created_at: float
-    started_at: float | None
-    ended_at: float | None
-    updated_at: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
     """One numbered version of an app in an environment."""
 
@@ -117,6 +87,7 @@ class Deployment:
     command: tuple[str, ...] | None  # argv inside the unpacked artifact, once known
     image: str | None  # what its tasks run, once known: by digest or id, so that no tag can move it
     exposed_port: int | None  # where the image says that it listens
+    build_id: BuildId | None = None  # whose result it runs
     slept_at: float  # use before this moment does not keep it awake (sleep, scale to zero)
     woken_at: float  # counts as use (wake); also forgets earlier failures
     created_at: float
@@ -196,15 +167,6 @@ class Built:
     command: tuple[str, ...] = ()  # argv inside the unpacked artifact
     image: str | None = None  # by digest or id
     exposed_port: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuiltImage:
-    """What a build came to."""
-
-    name: str  # of its own, with a tag
-    id: str
-    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

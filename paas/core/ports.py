@@ -14,9 +14,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from paas.core.builds import Build, BuildOptions, BuiltImage, Program, Recipe, SourceOrder
 from paas.core.ids import AppId, DeploymentId, TaskId
 from paas.core.live import Counted, Live, Measured, Usage
-from paas.core.model import Address, Artifact, Build, Built, BuiltImage, Deployment, Instance, TaskSpec
+from paas.core.model import Address, Artifact, Built, Deployment, Instance, TaskSpec
 
 
 class Clock(Protocol):
@@ -134,10 +135,13 @@ class ImageBuilder(Protocol):
     async def build(
         self, build: Build, *, name: str, context: Path, workspace: Path, report: BuildReport
     ) -> BuiltImage:
-        """Build an image from an archive, and call it `name`. A cancel leaves nothing that runs.
+        """Build an image from an unpacked context, and call it `name`. A cancel leaves nothing that runs.
 
         Raises BuildFailed, BadArchive and Unavailable.
         """
+
+    async def has(self, image_id: str) -> bool:
+        """Say whether an image is still there. Raises Unavailable."""
 
     async def tidy(
         self, layers: Iterable[str], in_use: Callable[[], Awaitable[Iterable[str]]]
@@ -146,6 +150,23 @@ class ImageBuilder(Protocol):
 
         `in_use` gives names and ids of images, and ids of builds; what is there is listed before it is
         asked. Returns the nameless ones that are gone, or got a name. Raises Unavailable.
+        """
+
+
+class SourceBuilder(Protocol):
+    """Makes programs from source."""
+
+    async def detect(self, tree: Path, options: BuildOptions) -> Recipe:
+        """Find how a tree is built. `options` are the request's over those of the tree's manifest.
+
+        The recipe named DOCKERFILE is built by an ImageBuilder. Raises BuildFailed if nothing fits, with what
+        was looked for.
+        """
+
+    async def build(self, order: SourceOrder, report: BuildReport) -> Program:
+        """Build a program. A cancel leaves nothing that runs.
+
+        Raises BuildFailed, BadArchive and Unavailable.
         """
 
 

@@ -5,12 +5,15 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from paas.build_files import BuildFiles
 from paas.build_logs import BuildLogs
-from paas.core.errors import PaasError, Stale
+from paas.builders.source_tree import folder_inside, unpack_source
+from paas.builders.unpack import UnpackLimits
+from paas.core.builds import Build, BuiltImage
+from paas.core.errors import BuildFailed, PaasError, Stale
 from paas.core.ids import BuildId
-from paas.core.model import Build, BuiltImage
 from paas.core.ports import Clock, ImageBuilder
 from paas.core.states import BuildState
 from paas.store import apps, builds, transitions
@@ -18,6 +21,7 @@ from paas.store.database import Database
 
 logger = logging.getLogger(__name__)
 
+DOCKERFILE_NAME = "Dockerfile"
 LOOK_AGAIN_SECS = 30.0  # for what nobody told of
 PAUSE_SECS = 5.0  # after a failure of ours: disk full, database busy
 IMAGE_KEPT_SECS = 3600.0  # for somebody to deploy it
@@ -33,6 +37,7 @@ class BuildWorld:
     files: BuildFiles
     logs: BuildLogs
     open_builder: Callable[[], Awaitable[ImageBuilder]]  # may load what nobody needed before
+    unpack: UnpackLimits
     at_once: int
     kept_per_app: int
 
@@ -102,8 +107,7 @@ class Builds:
 
     async def _ids_to_keep(self) -> Iterable[BuildId]:
         """Name the builds whose folders are needed; what is given up may still be leaving its own."""
-        unfinished = await builds.unfinished(self._world.database.reader)
-        return {build.id for build in unfinished} | self._in_hand.keys()
+        return await builds.with_wanted_sources(self._world.database.reader) | self._in_hand.keys()
 
     async def _perform(self, build: Build) -> None:
         try:
@@ -158,10 +162,20 @@ class Builds:
             return await builder.build(
                 build,
                 name=f"paas/{app.name.lower()}:{build.id}",
-                context=world.files.context(build.id, build.context_sha256),
+                context=await asyncio.to_thread(self._tree, build, workspace),
                 workspace=workspace,
                 report=report,
             )
+
+    def _tree(self, build: Build, workspace: Path) -> Path:
+        """Unpack the source of a build, and find the folder in it that is built."""
+        source = build.source
+        if source.sha256 is None:
+            raise BuildFailed(f"cannot build {source.url}: this agent fetches no repositories")
+        archive, folder = self._world.files.archive(build.id, source.sha256), workspace / "source"
+        folder.mkdir()
+        wanted = source.path or build.options.dockerfile or DOCKERFILE_NAME
+        return folder_inside(unpack_source(archive, folder, self._world.unpack, wanted=wanted), source.path)
 
     async def _fail(self, build: Build, report: "_Report", error: PaasError | OSError) -> None:
         reason = error.message if isinstance(error, PaasError) else f"cannot build: {error}"

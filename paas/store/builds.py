@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 
-from paas.core.ids import AppId, BuildId
-from paas.core.model import Build
-from paas.core.states import UNFINISHED_BUILD
+from paas.core.builds import Build
+from paas.core.errors import Stale
+from paas.core.ids import AppId, ArtifactId, BuildId
+from paas.core.states import UNFINISHED_BUILD, BuildState
 from paas.store import feed, rows
 from paas.store.database import Reader, Tx
 
@@ -13,18 +14,24 @@ UNFINISHED = "(" + ", ".join(f"'{state}'" for state in sorted(UNFINISHED_BUILD))
 
 async def insert(tx: Tx, build: Build) -> None:
     await tx.write(
-        f"INSERT INTO builds ({rows.BUILD_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO builds ({rows.BUILD_COLUMNS}) VALUES ({', '.join('?' * 20)})",
         (
             build.id,
             build.app_id,
             build.state,
             build.reason,
+            rows.to_json(build.source),
             rows.to_json(build.options),
-            build.context_sha256,
-            build.context_bytes,
+            build.environment,
+            None if build.rollout is None else rows.to_json(build.rollout),
+            build.recipe,
+            build.fingerprint,
+            build.reused_build_id,
+            build.artifact_id,
             build.image,
             build.image_id,
             build.image_bytes,
+            build.deployment_id,
             build.created_at,
             build.started_at,
             build.ended_at,
@@ -36,7 +43,25 @@ async def insert(tx: Tx, build: Build) -> None:
         f"build.{build.state}",
         at=build.created_at,
         app_id=build.app_id,
-        facts={"build_id": build.id, "context_bytes": build.context_bytes},
+        facts={"build_id": build.id, "source": build.source.kind, "environment": build.environment},
+    )
+
+
+async def note_found(tx: Tx, build: Build, *, now: float) -> None:
+    """Write what a running build has found out about its source. Raises Stale if it does not run any more."""
+    changed = await tx.write(
+        "UPDATE builds SET source = ?, recipe = ?, fingerprint = ?, updated_at = ?"
+        " WHERE id = ? AND state = 'running'",
+        (rows.to_json(build.source), build.recipe, build.fingerprint, now, build.id),
+    )
+    if not changed:
+        raise Stale(f"cannot describe the source of build {build.id}: it is no longer running")
+    await feed.append(
+        tx,
+        "build.detected",
+        at=now,
+        app_id=build.app_id,
+        facts={"build_id": build.id, "recipe": build.recipe, "commit": build.source.commit},
     )
 
 
@@ -45,9 +70,18 @@ async def get(reader: Reader, build_id: BuildId) -> Build | None:
     return None if row is None else rows.build(row)
 
 
-async def page(reader: Reader, *, app_id: AppId | None, limit: int, offset: int) -> tuple[list[Build], int]:
-    """List builds, newest first, with their total number."""
-    where, values = ("TRUE", ()) if app_id is None else ("app_id = ?", (app_id,))
+async def page(
+    reader: Reader,
+    *,
+    app_id: AppId | None = None,
+    state: BuildState | None = None,
+    limit: int,
+    offset: int,
+) -> tuple[list[Build], int]:
+    """List builds of all apps or one, in all states or one, newest first, with their total number."""
+    wanted = {name: value for name, value in (("app_id", app_id), ("state", state)) if value is not None}
+    where = " AND ".join([f"{name} = ?" for name in wanted] or ["TRUE"])
+    values = tuple(wanted.values())
     found = await reader.all(
         f"SELECT {rows.BUILD_COLUMNS} FROM builds WHERE {where}"
         " ORDER BY created_at DESC, id LIMIT ? OFFSET ?",
@@ -73,6 +107,35 @@ async def unfinished_of(reader: Reader, app_id: AppId) -> list[Build]:
     return [rows.build(row) for row in found]
 
 
+async def finished_like(reader: Reader, build: Build) -> list[Build]:
+    """List the app's builds that made something of the same source in the same way, newest first."""
+    found = await reader.all(
+        f"SELECT {rows.BUILD_COLUMNS} FROM builds WHERE app_id = ? AND fingerprint = ?"
+        " AND state = 'succeeded' ORDER BY ended_at DESC",
+        (build.app_id, build.fingerprint),
+    )
+    return [rows.build(row) for row in found]
+
+
+async def maker_of(reader: Reader, app_id: AppId, artifact_id: ArtifactId) -> BuildId | None:
+    """Name the newest build of an app that came to this artifact."""
+    value = await reader.value(
+        "SELECT id FROM builds WHERE artifact_id = ? AND app_id = ? ORDER BY ended_at DESC LIMIT 1",
+        (artifact_id, app_id),
+    )
+    return None if value is None else BuildId(str(value))
+
+
+async def with_wanted_sources(reader: Reader) -> set[BuildId]:
+    """Name the builds whose source may be built again: those to be done, and those of what is current."""
+    found = await reader.all(
+        f"SELECT id FROM builds WHERE state IN {UNFINISHED}"
+        " UNION SELECT d.build_id FROM environments e JOIN deployments d ON d.id = e.current_deployment_id"
+        " WHERE d.build_id IS NOT NULL"
+    )
+    return {row["id"] for row in found}
+
+
 async def ids_known(reader: Reader) -> set[BuildId]:
     return {row["id"] for row in await reader.all("SELECT id FROM builds")}
 
@@ -82,7 +145,8 @@ async def images_in_use(reader: Reader, *, ended_after: float) -> set[str]:
     found = await reader.all(
         "SELECT image AS name FROM deployments WHERE image IS NOT NULL"
         " UNION SELECT spec ->> '$.image' FROM deployments WHERE spec ->> '$.image' IS NOT NULL"
-        f" UNION SELECT id FROM builds WHERE state IN {UNFINISHED} OR ended_at > ?",
+        f" UNION SELECT id FROM builds WHERE state IN {UNFINISHED} OR ended_at > ?1"
+        " UNION SELECT image_id FROM builds WHERE ended_at > ?1 AND image_id IS NOT NULL",
         (ended_after,),
     )
     return {row["name"] for row in found}

@@ -13,7 +13,7 @@ SORTABLE = ("version", "environment", "created_at", "updated_at")
 async def insert(tx: Tx, deployment: Deployment) -> None:
     await tx.write(
         f"INSERT INTO deployments ({rows.DEPLOYMENT_COLUMNS}, artifact_id)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             deployment.id,
             deployment.app_id,
@@ -27,6 +27,7 @@ async def insert(tx: Tx, deployment: Deployment) -> None:
             None if deployment.command is None else rows.to_json(deployment.command),
             deployment.image,
             deployment.exposed_port,
+            deployment.build_id,
             deployment.slept_at,
             deployment.woken_at,
             deployment.created_at,

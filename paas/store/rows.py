@@ -5,8 +5,9 @@ from typing import Any
 
 import msgspec
 
+from paas.core.builds import Build, BuildOptions, Rollout, Source
 from paas.core.ids import DeploymentId
-from paas.core.model import App, Artifact, Build, BuildOptions, Deployment, Task, WakePolicy
+from paas.core.model import App, Artifact, Deployment, Task, WakePolicy
 from paas.core.spec import Spec
 from paas.core.states import BuildState, DeploymentState, TaskState
 
@@ -18,12 +19,12 @@ APP_COLUMNS = (
 )
 ARTIFACT_COLUMNS = "id, name, content_type, size_bytes, sha256, created_at, uploaded_at"
 BUILD_COLUMNS = (
-    "id, app_id, state, reason, options, context_sha256, context_bytes, image, image_id, image_bytes,"
-    " created_at, started_at, ended_at, updated_at"
+    "id, app_id, state, reason, source, options, environment, rollout, recipe, fingerprint, reused_build_id,"
+    " artifact_id, image, image_id, image_bytes, deployment_id, created_at, started_at, ended_at, updated_at"
 )
 DEPLOYMENT_COLUMNS = (
     "id, app_id, sha, version, environment, state, reason, spec, revision, command, image, exposed_port,"
-    " slept_at, woken_at, created_at, updated_at"
+    " build_id, slept_at, woken_at, created_at, updated_at"
 )
 TASK_COLUMNS = (
     "id, deployment_id, revision, state, reason, port, exit_code, crashed, stop_requested, created_at,"
@@ -33,6 +34,8 @@ TASK_COLUMNS = (
 _labels = msgspec.json.Decoder(dict[str, str])
 _object = msgspec.json.Decoder(dict[str, object])
 _options = msgspec.json.Decoder(BuildOptions)
+_source = msgspec.json.Decoder(Source)
+_rollout = msgspec.json.Decoder(Rollout)
 _policy = msgspec.json.Decoder(WakePolicy)
 _spec = msgspec.json.Decoder(Spec)
 _current = msgspec.json.Decoder(dict[str, DeploymentId])
@@ -79,7 +82,13 @@ def artifact(row: Row) -> Artifact:
 
 def build(row: Row) -> Build:
     columns = {key: row[key] for key in row.keys()}  # noqa: SIM118 - a Row iterates its values
-    columns |= {"state": BuildState(row["state"]), "options": _options.decode(row["options"])}
+    rollout = row["rollout"]
+    columns |= {
+        "state": BuildState(row["state"]),
+        "source": _source.decode(row["source"]),
+        "options": _options.decode(row["options"]),
+        "rollout": None if rollout is None else _rollout.decode(rollout),
+    }
     return Build(**columns)
 
 
@@ -98,6 +107,7 @@ def deployment(row: Row) -> Deployment:
         command=None if command is None else _command.decode(command),
         image=row["image"],
         exposed_port=row["exposed_port"],
+        build_id=row["build_id"],
         slept_at=row["slept_at"],
         woken_at=row["woken_at"],
         created_at=row["created_at"],

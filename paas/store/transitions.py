@@ -3,9 +3,10 @@
 from dataclasses import replace
 from typing import TypedDict, Unpack
 
+from paas.core.builds import Build
 from paas.core.errors import IllegalMove, Stale
-from paas.core.ids import AppId
-from paas.core.model import Build, Deployment, Task
+from paas.core.ids import AppId, ArtifactId, BuildId, DeploymentId
+from paas.core.model import Deployment, Task
 from paas.core.states import (
     BUILD_MOVES,
     DEPLOYMENT_MOVES,
@@ -42,9 +43,12 @@ class DeploymentFacts(TypedDict, total=False):
 class BuildFacts(TypedDict, total=False):
     """What is learned of a build in the moment of its move."""
 
-    image: str
-    image_id: str
-    image_bytes: int
+    artifact_id: ArtifactId | None
+    image: str | None
+    image_id: str | None
+    image_bytes: int | None
+    reused_build_id: BuildId | None
+    deployment_id: DeploymentId | None
     started_at: float
     ended_at: float
 
@@ -122,6 +126,7 @@ async def move_build(
         f"build.{to}",
         at=now,
         app_id=build.app_id,
+        deployment_id=facts.get("deployment_id"),
         reason=reason,
         facts={"build_id": build.id, **facts},
     )

@@ -122,7 +122,7 @@ async def serve(
                 Vault(folder / "secrets.key"),
                 clock,
                 poked.append,
-                contexts=BuildFiles(folder / "builds", UPLOAD_LIMIT),
+                sources=BuildFiles(folder / "builds", UPLOAD_LIMIT),
                 poke_builds=build_logs.announce,
             ),
             reader=database.reader,

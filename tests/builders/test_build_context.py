@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from paas.builders.build_context import ignore_of, tar_of, unpack_context
+from paas.builders.build_context import check_dockerfile, ignore_of, tar_of
+from paas.builders.source_tree import unpack_source
 from paas.builders.unpack import UnpackLimits
 from paas.core.dockerignore import Dockerignore
 from paas.core.errors import BadArchive, BuildFailed
@@ -21,7 +22,9 @@ def unpacked(tmp_path: Path, content: bytes, dockerfile: str = "Dockerfile") -> 
     (tmp_path / "archive").write_bytes(content)
     workspace = tmp_path / "workspace"
     workspace.mkdir()
-    return unpack_context(tmp_path / "archive", workspace, LIMITS, dockerfile)
+    folder = unpack_source(tmp_path / "archive", workspace, LIMITS, wanted=dockerfile)
+    check_dockerfile(folder, dockerfile)
+    return folder
 
 
 def names(folder: Path, ignore: Dockerignore) -> list[str]:

@@ -13,13 +13,12 @@ import pytest
 
 from paas.builders.built_images import BuiltImages
 from paas.builders.dockerfile import BuildLimits, DockerfileBuilder
-from paas.builders.unpack import UnpackLimits
+from paas.core.builds import Build, BuildOptions, BuiltImage, Source
 from paas.core.errors import BuildFailed, PaasError, Unavailable
 from paas.core.ids import AppId, new_build_id
-from paas.core.model import Build, BuildOptions, BuiltImage
 from paas.core.states import BuildState
 from paas.docker.engine import DockerEngine
-from tests.contexts import BASE, archive, load_base
+from tests.contexts import BASE, fill, load_base
 from tests.docker_engine import ask_json, engine_socket, kill_engine, new_run, start_engine, stop_engine
 from tests.requirements import require_root
 from tests.waiting import until
@@ -29,7 +28,6 @@ LIMITS = BuildLimits(
     memory_bytes=128 * 1024**2,
     cpus=0.5,
     image_bytes=10**9,
-    unpack=UnpackLimits(bytes=10**8, files=100),
 )
 AGENT = "11111111-aaaa"
 
@@ -81,20 +79,26 @@ class Rig:
             app_id=AppId("app"),
             state=BuildState.RUNNING,
             reason=None,
+            source=Source(kind="archive"),
             options=BuildOptions(**options),
-            context_sha256="",
-            context_bytes=0,
+            environment="development",
+            rollout=None,
+            recipe=None,
+            fingerprint=None,
+            reused_build_id=None,
+            artifact_id=None,
             image=None,
             image_id=None,
             image_bytes=None,
+            deployment_id=None,
             created_at=0.0,
             started_at=0.0,
             ended_at=None,
             updated_at=0.0,
         )
-        context, workspace = self.folder / f"{build.id}.tar.gz", self.folder / build.id
-        context.write_bytes(archive(text, files))
+        context, workspace = self.folder / f"{build.id}-source", self.folder / build.id
         workspace.mkdir()
+        fill(context, {"Dockerfile": text, **(files or {})})
         try:
             made = await builder.build(
                 build, name=f"paas/test:{build.id}", context=context, workspace=workspace, report=self.heard

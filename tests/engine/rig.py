@@ -295,7 +295,7 @@ async def running(
                 Vault(folder / "secrets.key"),
                 clock,
                 pokes.poke,
-                contexts=BuildFiles(folder / "builds", 2**20),
+                sources=BuildFiles(folder / "builds", 2**20),
                 poke_builds=lambda: None,
             ),
             pokes=pokes,

@@ -10,20 +10,23 @@ import pytest
 
 from paas.build_files import BuildFiles
 from paas.build_logs import BuildLogs
+from paas.builders.unpack import UnpackLimits
+from paas.core.builds import Build, BuiltImage
 from paas.core.errors import BuildFailed, Conflict, NotFound, TooLarge, Unavailable
 from paas.core.ids import AppId, BuildId
-from paas.core.model import Build, BuildOptions, BuiltImage
 from paas.core.ports import BuildReport, ImageBuilder
 from paas.core.states import BuildState
 from paas.engine.builds import IMAGE_KEPT_SECS, LAYER_KEPT_SECS, Builds, BuildWorld
 from paas.engine.commands.apps import AppCommands
-from paas.engine.commands.builds import MOST_UNFINISHED, BuildCommands, BuildRequest
+from paas.engine.commands.builds import MOST_UNFINISHED, ArchiveSource, BuildCommands, BuildRequest
 from paas.store import builds, feed
 from paas.store.database import Database
+from tests.contexts import archive
 from tests.store.records import insert_app, insert_deployment
 from tests.waiting import until
 
 CONTEXT_LIMIT = 1000
+CONTEXT = archive("FROM scratch\n")
 BUILT = BuiltImage(name="paas/hello:1", id="sha256:1", size_bytes=7)
 
 
@@ -58,11 +61,11 @@ class FakeImageBuilder:
         self, build: Build, *, name: str, context: Path, workspace: Path, report: BuildReport
     ) -> BuiltImage:
         assert name == f"paas/hello:{build.id}"
-        assert await asyncio.to_thread(context.read_bytes) == b"context"
-        assert list(workspace.iterdir()) == []
+        assert [path.name for path in context.iterdir()] == ["Dockerfile"]
+        assert list(workspace.iterdir()) == [workspace / "source"]
         (workspace / "file").touch()
         self.workspaces.append(workspace)
-        await report.say([f"building {build.options.dockerfile}"])
+        await report.say(["building Dockerfile"])
         await report.made(f"layer of {build.id}")
         self.begun.append(build.id)
         self.results[build.id] = asyncio.get_running_loop().create_future()
@@ -71,6 +74,9 @@ class FakeImageBuilder:
         except asyncio.CancelledError:
             self.given_up.append(build.id)
             raise
+
+    async def has(self, image_id: str) -> bool:
+        return image_id == BUILT.id
 
     async def tidy(
         self, layers: Iterable[str], in_use: Callable[[], Awaitable[Iterable[str]]]
@@ -92,7 +98,7 @@ class Rig:
     commands: BuildCommands
     builder: FakeImageBuilder
 
-    async def ask(self, content: bytes = b"context") -> Build:
+    async def ask(self, content: bytes = CONTEXT) -> Build:
         self.clock.seconds += 1
         return await self.commands.create(request(self.app_id, content))
 
@@ -118,7 +124,7 @@ def request(app_id: AppId, content: bytes) -> BuildRequest:
     async def chunks() -> AsyncIterator[bytes]:
         yield content
 
-    return BuildRequest(app_id=app_id, options=BuildOptions(), chunks=chunks(), expected_bytes=None)
+    return BuildRequest(app_id=app_id, source=ArchiveSource(chunks=chunks()))
 
 
 @contextlib.asynccontextmanager
@@ -141,6 +147,7 @@ async def running(folder: Path, *, at_once: int = 1, unavailable: bool = False) 
                 files=files,
                 logs=logs,
                 open_builder=open_builder,
+                unpack=UnpackLimits(),
                 at_once=at_once,
                 kept_per_app=2,
             )
@@ -365,7 +372,7 @@ async def test_image_of_a_new_build_waits_for_its_deployment(rig: Rig) -> None:
     rig.clock.seconds += IMAGE_KEPT_SECS + 1
     await rig.queue.tidy()
 
-    assert [in_use for _, in_use in rig.builder.tidied] == [{build.id}, set()]
+    assert [in_use for _, in_use in rig.builder.tidied] == [{build.id, BUILT.id}, set()]
 
 
 async def test_tidying_asks_no_engine_where_nothing_was_ever_built(tmp_path: Path) -> None:

@@ -212,7 +212,7 @@ async def test_broken_context_and_unknown_dockerfile_fail_the_build(afloat: Hull
     ended = [await settled(afloat, build) for build in made]
 
     assert [build["state"] for build in ended] == ["failed", "failed"]
-    assert ended[0]["reason"] == "cannot build: the context is not an archive"
+    assert ended[0]["reason"] == "cannot build: the source is not an archive"
     assert ended[1]["reason"] == "cannot build: there is no Other in the context"
 
 

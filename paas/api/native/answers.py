@@ -96,8 +96,8 @@ class Build(msgspec.Struct, kw_only=True):
     target: str | None
     build_args: dict[str, str]
     no_cache: bool
-    context_size: int
-    context_sha256: str
+    context_size: int | None
+    context_sha256: str | None
     image: str | None
     image_id: str | None
     image_size: int | None

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from pathlib import PurePosixPath
 
 import msgspec
 from aiohttp import hdrs, web
@@ -13,11 +12,12 @@ from paas.api.kit.lists import Page
 from paas.api.kit.parts import ApiParts
 from paas.api.kit.routes import Call, Content, Reply, Route, route
 from paas.api.native import answers, params, shapes, views
+from paas.core.builds import Build, BuildOptions
 from paas.core.errors import Invalid, NotFound, UnsupportedMedia
 from paas.core.ids import AppId, BuildId
-from paas.core.model import Build, BuildOptions
+from paas.core.sources import check_path
 from paas.core.states import UNFINISHED_BUILD
-from paas.engine.commands import BuildRequest
+from paas.engine.commands import ArchiveSource, BuildRequest
 from paas.store import apps, builds
 
 ARCHIVES = Content(
@@ -36,8 +36,7 @@ async def create_build(call: Call[params.NewBuild, None]) -> Reply:
     request = BuildRequest(
         app_id=await _app_id(call),
         options=_options(call.params),
-        chunks=chunks(call.request),
-        expected_bytes=call.request.content_length,
+        source=ArchiveSource(chunks=chunks(call.request), expected_bytes=call.request.content_length),
     )
     build = await call.parts.commands.builds.create(request)
     return Reply(body=shapes.build(build), status=HTTPStatus.ACCEPTED)
@@ -128,17 +127,21 @@ async def _app_id(call: Call[params.NewBuild, None]) -> AppId:
 
 
 def _options(wanted: params.NewBuild) -> BuildOptions:
-    path = PurePosixPath(wanted.dockerfile)
-    if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in wanted.dockerfile:
-        raise Invalid(
-            f"cannot build {wanted.dockerfile}: it is not a path in the context", field="dockerfile"
-        )
     return BuildOptions(
-        dockerfile=str(path),
+        dockerfile=_dockerfile(wanted.dockerfile),
         target=wanted.target,
         args=_args(wanted.build_args),
         no_cache=wanted.no_cache,
     )
+
+
+def _dockerfile(text: str | None) -> str | None:
+    if text is None:
+        return None
+    path = check_path(text, field="dockerfile")
+    if not path:
+        raise Invalid(f"cannot build {text}: it names no file", field="dockerfile")
+    return path
 
 
 def _args(text: str) -> Mapping[str, str]:

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from paas.api.kit.lists import PageParams, PageSize, SortOrder
 from paas.core.ids import AppId, ArtifactId, BuildId, DeploymentId, TaskId
-from paas.core.model import DEFAULT_NAMESPACE, BuildOptions
+from paas.core.model import DEFAULT_NAMESPACE
 
 _UUID = Meta(extra_json_schema={"format": "uuid"})
 MOST_LINES = 10_000
@@ -39,10 +39,15 @@ class NewBuild(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     app_id: AppIdText | None = None
     name: Annotated[str, Meta(description="the app's, in the place of app_id")] | None = None
     namespace: Annotated[str, Meta(description="the app's, beside name")] = DEFAULT_NAMESPACE
-    dockerfile: Annotated[
-        str,
-        Meta(min_length=1, max_length=1024, description="a path in the context, such as docker/Dockerfile"),
-    ] = BuildOptions().dockerfile
+    dockerfile: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1, max_length=1024, description="a path in the context, such as docker/Dockerfile"
+            ),
+        ]
+        | None
+    ) = None
     target: (
         Annotated[
             str, Meta(pattern=r"^[A-Za-z0-9_.-]+$(?!\n)", max_length=255, description="the stage to end with")

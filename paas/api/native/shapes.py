@@ -8,6 +8,7 @@ from paas.api.kit.times import rfc3339
 from paas.api.native import answers
 from paas.build_logs import BuildLine
 from paas.core import hosts, model
+from paas.core.builds import Build
 from paas.core.checks import Check
 from paas.core.live import Live, PhaseStats, Refusal, WakeStats
 from paas.core.states import LIVE_DEPLOYMENT, SERVING_DEPLOYMENT, UNSETTLED_DEPLOYMENT, DeploymentState
@@ -137,18 +138,18 @@ def registry(record: model.Registry) -> answers.Registry:
     )
 
 
-def build(record: model.Build) -> answers.Build:
+def build(record: Build) -> answers.Build:
     return answers.Build(
         id=record.id,
         app_id=record.app_id,
         state=record.state.value,
         reason=record.reason,
-        dockerfile=record.options.dockerfile,
+        dockerfile=record.options.dockerfile or "Dockerfile",
         target=record.options.target,
         build_args=dict(record.options.args),
         no_cache=record.options.no_cache,
-        context_size=record.context_bytes,
-        context_sha256=record.context_sha256,
+        context_size=record.source.size_bytes,
+        context_sha256=record.source.sha256,
         image=record.image,
         image_id=record.image_id,
         image_size=record.image_bytes,

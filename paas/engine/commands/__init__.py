@@ -7,7 +7,14 @@ from paas.core.ids import DeploymentId
 from paas.core.ports import Clock
 from paas.engine.commands.apps import AppCommands
 from paas.engine.commands.artifacts import ArtifactBytes, ArtifactCommands
-from paas.engine.commands.builds import BuildCommands, BuildContexts, BuildRequest
+from paas.engine.commands.builds import (
+    ArchiveSource,
+    BuildCommands,
+    BuildRequest,
+    GitSource,
+    SameSource,
+    SourceFiles,
+)
 from paas.engine.commands.deployments import DeploymentCommands, DeployRequest
 from paas.engine.commands.registries import RegistryCommands
 from paas.engine.commands.sources import SourceCommands
@@ -37,7 +44,7 @@ class Commands:
         clock: Clock,
         poke: Callable[[DeploymentId], None],
         *,
-        contexts: BuildContexts,
+        sources: SourceFiles,
         poke_builds: Callable[[], None],
         tcp_ports: TcpPortRange | None = None,
     ) -> "Commands":
@@ -45,7 +52,7 @@ class Commands:
         return cls(
             apps=AppCommands(database, clock, poke),
             artifacts=ArtifactCommands(database, files, clock, poke),
-            builds=BuildCommands(database, contexts, clock, poke_builds),
+            builds=BuildCommands(database, sources, clock, poke_builds),
             deployments=DeploymentCommands(database, clock, poke, versions),
             registries=RegistryCommands(database, vault, clock),
             sources=SourceCommands(database, vault, clock),
@@ -53,4 +60,12 @@ class Commands:
         )
 
 
-__all__ = ["BuildRequest", "Commands", "DeployRequest", "TcpPortRange"]
+__all__ = [
+    "ArchiveSource",
+    "BuildRequest",
+    "Commands",
+    "DeployRequest",
+    "GitSource",
+    "SameSource",
+    "TcpPortRange",
+]

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 from paas.core import hosts
 from paas.core.errors import Invalid, NotFound
-from paas.core.ids import AppId, DeploymentId, new_deployment_id, new_sha
+from paas.core.ids import AppId, BuildId, DeploymentId, new_deployment_id, new_sha
 from paas.core.model import App, Deployment
 from paas.core.ports import Clock
 from paas.core.spec import Spec
 from paas.core.states import DeploymentState
 from paas.engine.commands.tcp_ports import TcpPortRange
-from paas.store import apps, artifacts, deployments
+from paas.store import apps, artifacts, builds, deployments
 from paas.store.database import Database, Reader, Tx
 
 
@@ -27,8 +27,12 @@ class Versions:
         self._poke = poke
         self._tcp_ports = tcp_ports
 
-    async def add(self, tx: Tx, app: App, environment: str, spec: Spec) -> Deployment:
+    async def add(
+        self, tx: Tx, app: App, environment: str, spec: Spec, *, build_id: BuildId | None = None
+    ) -> Deployment:
         """Add a deployment, to be poked after the transaction.
+
+        Which build's result it runs is found by its artifact where it is not said.
 
         Raises Invalid for an artifact that is not there and for what fits no host, and Conflict for a
         port that another has.
@@ -49,6 +53,7 @@ class Versions:
             command=None,
             image=None,
             exposed_port=None,
+            build_id=build_id or await _maker_of(tx, app, spec),
             slept_at=0.0,
             woken_at=0.0,
             created_at=now,
@@ -77,6 +82,10 @@ class Versions:
             current = await apps.current_deployments(self._database.reader, deployment.app_id)
             if deployment.environment in current:
                 self._poke(current[deployment.environment])
+
+
+async def _maker_of(reader: Reader, app: App, spec: Spec) -> BuildId | None:
+    return None if spec.artifact_id is None else await builds.maker_of(reader, app.id, spec.artifact_id)
 
 
 async def existing_app(reader: Reader, app_id: AppId) -> App:
