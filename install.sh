@@ -13,8 +13,9 @@ unit=/etc/systemd/system/paas.service
 
 # What the agent needs of Debian, and what the test suite drives, compares with or is checked by.
 python_packages=(python3 python3-venv ca-certificates)
+service_packages=("${python_packages[@]}" git)
 test_packages=(
-    "${python_packages[@]}" aardvark-dns apache2-utils bash busybox-static caddy curl docker-registry docker.io git
+    "${service_packages[@]}" aardvark-dns apache2-utils bash busybox-static caddy curl docker-registry docker.io
     haproxy iptables jq netavark nginx-light podman postgresql-15 postgresql-client-15 procps redis-server
     redis-tools runc shellcheck util-linux wrk zsh
 )
@@ -287,7 +288,7 @@ check_shell() { # STRICT
 
 install_service() {
     need_root install
-    install_packages "${python_packages[@]}"
+    install_packages "${service_packages[@]}"
     find_python
     check_venv_module
     make_apps_user

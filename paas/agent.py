@@ -171,6 +171,7 @@ async def _examine(config: Config, user: AppsUser, parts: Parts, proxy_port: int
         doctor.check_disk(parts.state.root),
         doctor.check_limits(parts.driver.limits_in_force()),
         doctor.check_user(user),
+        doctor.check_git(),
         engine,
     ]
     containers = parts.containers.peek()

@@ -45,6 +45,16 @@ def check_user(user: AppsUser) -> Check:
     return Check(name=name, ok=True, detail=user.name)
 
 
+def check_git() -> Check:
+    """Look whether apps can be fetched from Git servers; whoever uploads them needs no git."""
+    name = "git"
+    found = shutil.which("git")
+    if found is None:
+        detail = "not installed: no app can be fetched from a Git server"
+        return Check(name=name, ok=True, detail=detail, fix="apt-get install -y git")
+    return Check(name=name, ok=True, detail=found)
+
+
 async def check_proxy_reach(find_gateway: Awaitable[str], proxy_host: str, proxy_port: int) -> Check:
     """Look whether containers find the proxy at the gateway, where they see this machine."""
     name = "proxy for containers"

@@ -1,0 +1,102 @@
+"""Run git, and nothing of it afterwards: a session of its own that ends with whoever waits for it."""
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+TAIL_BYTES = 8 * 1024  # kept of what it says on standard error
+MEMORY_BYTES = 1024**3  # of each process; what is large in a repository is streamed
+END_SECS = 5.0  # what was killed is gone long before, unless a disk hangs
+# What is ignored stays so over exec; Python ignores SIGPIPE and SIGXFSZ.
+RESET_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a program ended: its exit code, and the last that it said on standard error."""
+
+    code: int
+    errors: str
+
+
+async def run(
+    command: tuple[str, ...], environment: Mapping[str, str], *, output: Path, file_bytes: int
+) -> Ended:
+    """Run a program to its end, its output in a file; no file it writes may become larger than `file_bytes`.
+
+    When this returns, raises or is cancelled, no process of its session is left. Raises OSError.
+    """
+    loop = asyncio.get_running_loop()
+    reader, writer = os.pipe()
+    errors = os.fdopen(reader, "rb", buffering=0)
+    stream = asyncio.StreamReader()
+    try:
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), errors)
+        pid = _spawn(command, environment, output, writer)
+    finally:
+        os.close(writer)
+    try:
+        with contextlib.suppress(ProcessLookupError):  # it was quicker than us
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+            resource.prlimit(pid, resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
+        tail = await _tail(stream)  # ends when the last of its children has closed it
+        await _until_ended(pid)
+    finally:
+        code = await _end(pid, stream)
+        transport.close()
+    return Ended(code=code, errors=tail.decode("utf-8", "replace"))
+
+
+def _spawn(command: tuple[str, ...], environment: Mapping[str, str], output: Path, errors: int) -> int:
+    return os.posix_spawn(
+        command[0],
+        command,
+        environment,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(output), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+            (os.POSIX_SPAWN_DUP2, errors, 2),
+        ],
+        setsid=True,
+        setsigmask=(),
+        setsigdef=RESET_SIGNALS,
+    )
+
+
+async def _end(pid: int, stream: asyncio.StreamReader) -> int:
+    """Kill what is left of the session and give the exit code of its leader.
+
+    The leader is waited for last: until then its number can mean no other session.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(END_SECS):
+            await _until_ended(pid)
+            await _tail(stream)
+    _, status = os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222 - it does not wait
+    return os.waitstatus_to_exitcode(status)
+
+
+async def _tail(stream: asyncio.StreamReader) -> bytes:
+    tail = b""
+    while chunk := await stream.read(TAIL_BYTES):
+        tail = (tail + chunk)[-TAIL_BYTES:]
+    return tail
+
+
+async def _until_ended(pid: int) -> None:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    pidfd = os.pidfd_open(pid)
+    loop.add_reader(pidfd, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(pidfd)
+        os.close(pidfd)
