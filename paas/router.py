@@ -14,6 +14,8 @@ from paas.counting import Counting, demand_of
 from paas.routes import Entry, Ports, Rules, Upstream, Waiter
 from paas.tallies import WakeLog
 
+ITS_OWN = 1  # host, the preview, that no version loses to another
+
 
 class Router:
     def __init__(self, clock: Clock, poke: Callable[[DeploymentId], None]) -> None:
@@ -117,14 +119,19 @@ class Router:
         if entry is None:
             entry = self._entries[deployment_id] = Entry(deployment_id, app_id)
         entry.hosts = tuple(hosts)
+        losers = []
         for host in entry.hosts:
             previous = self._hosts.get(host)
             if previous is not None and previous is not entry:
-                previous.demote()
+                losers.append(previous)
             if rules.speaks_http:
                 self._hosts[host] = entry
             elif previous is not None:
                 del self._hosts[host]
+        for loser in losers:
+            # One that lost the app's host, and not that of its environment, is used as before.
+            if sum(self._hosts.get(host) is loser for host in loser.hosts) <= ITS_OWN:
+                loser.demote()
         entry.rules = self._rules.setdefault(rules, rules)
 
     def route_port(self, deployment_id: DeploymentId, port: int | None, *, takes: bool) -> None:

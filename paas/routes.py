@@ -103,7 +103,7 @@ class Entry:
         self.deployment_id = deployment_id
         self.app_id = app_id
         self.hosts: tuple[str, ...] = ()
-        # It lost a host to another: what its tasks still serve is no use of its own.
+        # It lost its hosts but the preview to another: what its tasks still serve is no use of its own.
         self.demoted = False
         self.port: int | None = None  # of the proxy's, that leads to it
         self.rules: Rules = _NO_RULES

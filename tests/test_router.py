@@ -244,3 +244,16 @@ def test_many_wakes_take_no_more_room_than_the_last_few() -> None:
     assert (log.count, log.stats().p50, log.stats().last) == (1000, 1000 - KEPT_WAKES / 2, 999)
     assert log.stats().phases.ready.total == sum(range(1000))
     assert sum(map(sys.getsizeof, (log, log._ring, log._totals))) < 1024
+
+
+def test_a_deployment_that_keeps_a_host_is_used_as_before() -> None:
+    rig = Rig()
+    development = rig.routed(ONE, "app.localhost", "app-development.localhost", "preview.localhost")
+    rig.publish(ONE, "a")
+    used_at = development.last_used
+
+    rig.routed(TWO, "app.localhost", "app-production.localhost", "other.localhost")
+
+    assert not development.demoted
+    assert development.last_used == used_at > 0
+    assert rig.router.resolve("app-development.localhost") is development

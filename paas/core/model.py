@@ -41,6 +41,18 @@ class App:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """Where versions of an app are deployed, one of them being current."""
+
+    app_id: AppId
+    slug: str
+    label: str | None  # the first of its host; None: another app has that host
+    current_deployment_id: DeploymentId | None
+    pull_request: int | None  # the number of the one that it previews
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
     """Bytes that can run. Without a SHA-256 it is a promise: created, not uploaded yet."""
 

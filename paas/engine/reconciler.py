@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from paas.core.actions import StartTask
 from paas.core.errors import Unavailable
-from paas.core.hosts import hosts_of
+from paas.core.hosts import hosts_of, preview_label
 from paas.core.ids import DeploymentId, TaskId
 from paas.core.live import Refusal
 from paas.core.model import Instance
@@ -175,12 +175,10 @@ class Reconciler:
             deployment.id,
             deployment.app_id,
             hosts_of(
-                name=stored.app.name,
-                app_subdomain=stored.app.subdomain,
-                sha=deployment.sha,
-                environment=deployment.environment,
+                preview=preview_label(stored.app.name, deployment.sha, deployment.environment),
                 domain=self._world.settings.domain,
-                serves_app=stored.serves_app,
+                app_subdomain=stored.app.subdomain if stored.serves_app else None,
+                environment=stored.environment_label,
             ),
             Rules(
                 health_path=deployment.spec.networking.health_path,

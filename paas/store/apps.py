@@ -1,12 +1,13 @@
-"""SQL about apps and their environments."""
+"""SQL about apps, and what is current in their environments."""
 
 from collections.abc import Mapping
 
 from paas.core.ids import AppId, DeploymentId
 from paas.core.model import DEVELOPMENT, PRODUCTION, App
-from paas.store import feed, rows, tcp_ports
+from paas.store import environments, feed, rows, tcp_ports
 from paas.store.database import Reader, Tx, Value
 
+FIRST_ENVIRONMENTS = (PRODUCTION, DEVELOPMENT)  # that every app has
 SORTABLE = ("name", "namespace", "subdomain", "created_at", "updated_at")
 
 
@@ -16,8 +17,8 @@ async def insert(tx: Tx, app: App) -> None:
         f"INSERT INTO apps ({rows.APP_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (app.id, app.name, app.namespace, app.subdomain, *_changeable(app), app.created_at, app.updated_at),
     )
-    for slug in (PRODUCTION, DEVELOPMENT):
-        await ensure_environment(tx, app.id, slug, now=app.created_at)
+    for slug in FIRST_ENVIRONMENTS:
+        await environments.add(tx, app, slug, now=app.created_at)
     await feed.append(
         tx,
         "app.created",
@@ -84,9 +85,10 @@ async def page(
 
 
 async def mark_deleted(tx: Tx, app_id: AppId, *, now: float) -> None:
-    """Hide an app; its name and ports are free again, its rows go once nothing of it runs."""
+    """Hide an app; its name, hosts and ports are free again, its rows go once nothing of it runs."""
     await tx.write("UPDATE apps SET deleted_at = ? WHERE id = ?", (now, app_id))
-    await tcp_ports.free(tx, app_id)
+    await environments.free_labels(tx, app_id)
+    await tcp_ports.free_all(tx, app_id)
     await feed.append(tx, "app.deleted", at=now, app_id=app_id)
 
 
@@ -104,13 +106,6 @@ async def next_version(tx: Tx, app_id: AppId) -> int:
         "UPDATE apps SET last_version = last_version + 1 WHERE id = ? RETURNING last_version", (app_id,)
     )
     return int(version or 0)
-
-
-async def ensure_environment(tx: Tx, app_id: AppId, slug: str, *, now: float) -> None:
-    await tx.write(
-        "INSERT INTO environments (app_id, slug, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-        (app_id, slug, now),
-    )
 
 
 async def current_deployments(reader: Reader, app_id: AppId) -> Mapping[str, DeploymentId]:

@@ -7,7 +7,7 @@ import msgspec
 
 from paas.core.builds import Build, BuildOptions, Rollout, Source
 from paas.core.ids import DeploymentId
-from paas.core.model import App, Artifact, Deployment, Task, WakePolicy
+from paas.core.model import App, Artifact, Deployment, Environment, Task, WakePolicy
 from paas.core.spec import Spec
 from paas.core.states import BuildState, DeploymentState, TaskState
 
@@ -17,6 +17,7 @@ APP_COLUMNS = (
     "id, name, namespace, subdomain, description, labels, default_deployment_spec, wake_policy,"
     " created_at, updated_at"
 )
+ENVIRONMENT_COLUMNS = "app_id, slug, label, current_deployment_id, pull_request, created_at"
 ARTIFACT_COLUMNS = "id, name, content_type, size_bytes, sha256, created_at, uploaded_at"
 BUILD_COLUMNS = (
     "id, app_id, state, reason, source, options, environment, rollout, recipe, fingerprint, reused_build_id,"
@@ -74,6 +75,10 @@ def app(row: Row) -> App:
 
 def spec(text: str) -> Spec:
     return _spec.decode(text)
+
+
+def environment(row: Row) -> Environment:
+    return Environment(**{key: row[key] for key in row.keys()})  # noqa: SIM118 - a Row iterates its values
 
 
 def artifact(row: Row) -> Artifact:

@@ -19,6 +19,7 @@ class Stored:
     artifact: Artifact | None
     is_current: bool  # in its environment
     serves_app: bool  # answers the app's own host, or will as the first to do so
+    environment_label: str | None  # of its environment's host, if it answers that, or will as the first
     newer_is_current: bool  # a later version took over in its environment
     tcp_port: int | None  # of the proxy's, if its environment is reached by one now
     takes_port: bool  # and that leads to this deployment
@@ -41,15 +42,21 @@ _COLUMNS = [
         "(SELECT c.version FROM environments e JOIN deployments c ON c.id = e.current_deployment_id"
         " WHERE e.app_id = d.app_id AND e.slug = d.environment) AS current_version"
     ),
+    "(SELECT label FROM environments WHERE app_id = d.app_id AND slug = d.environment) AS label",
     "a.deleted_at IS NOT NULL AS app_deleted",
     f"{tcp_ports.OPEN_PORT} AS tcp_port",
     f"{tcp_ports.PORT_LEADS_TO} AS tcp_port_leads_to",
-    # Who will answer the app's host as soon as it is ready, where nobody does yet.
+    # Who will answer the app's host, and the environment's, as soon as it is ready, where nobody does yet.
     (
         "(SELECT n.id FROM deployments n WHERE n.app_id = d.app_id"
         " AND n.state IN ('queued', 'building', 'starting')"
         " AND n.environment IN ('production', 'development')"
         " ORDER BY n.version DESC LIMIT 1) AS coming"
+    ),
+    (
+        "(SELECT n.id FROM deployments n WHERE n.app_id = d.app_id AND n.environment = d.environment"
+        " AND n.state IN ('queued', 'building', 'starting')"
+        " ORDER BY n.version DESC LIMIT 1) AS coming_there"
     ),
 ]
 # One statement, for one hop to the database's thread and back, since a wake waits for it: the
@@ -78,6 +85,11 @@ async def read(reader: Reader, deployment_id: DeploymentId) -> Stored | None:
         app=rows.app(rows.part(row, "a_")),
         artifact=None if row["f_id"] is None else rows.artifact(rows.part(row, "f_")),
         is_current=current.get(deployment.environment) == deployment.id,
+        environment_label=(
+            row["label"]
+            if (current.get(deployment.environment) or row["coming_there"]) == deployment.id
+            else None
+        ),
         serves_app=(serving_deployment(current) or row["coming"]) == deployment.id,
         newer_is_current=(row["current_version"] or 0) > deployment.version,
         tcp_port=row["tcp_port"],

@@ -1,4 +1,4 @@
-"""SQL about the proxy's ports that lead to apps: one per environment, kept until the app is deleted."""
+"""SQL about the proxy's ports that lead to apps: one per environment, kept as long as that or its app."""
 
 from collections.abc import Collection, Mapping
 
@@ -51,6 +51,11 @@ async def by_environment(reader: Reader, app_ids: Collection[AppId]) -> Mapping[
     return {(row["app_id"], row["environment"]): row["port"] for row in found}
 
 
-async def free(tx: Tx, app_id: AppId) -> None:
+async def free_all(tx: Tx, app_id: AppId) -> None:
     """Give all ports of an app up; part of its deletion, which has the event."""
     await tx.write("DELETE FROM tcp_ports WHERE app_id = ?", (app_id,))
+
+
+async def free(tx: Tx, app_id: AppId, environment: str) -> None:
+    """Give the port of an app's environment up; part of the deletion of that, which has the event."""
+    await tx.write("DELETE FROM tcp_ports WHERE app_id = ? AND environment = ?", (app_id, environment))

@@ -113,7 +113,7 @@ async def test_real_answers_are_as_described(api: Api) -> None:
     await api.parts.build_logs.write(build["id"], ["hello"])
     ids["build_id"] = build["id"]
     login = {"username": "ann", "password": "x"}
-    ids["host"] = "ghcr.io"
+    ids |= {"host": "ghcr.io", "slug": "staging"}
     await checked.ask("PUT", "/api/v1/registries/{host}", ids, login)
     source = {"repository_url": "https://github.com/owner/name"}
     await checked.ask("PUT", "/api/v1/apps/{app_id}/source-config", ids, source)
@@ -124,6 +124,7 @@ async def test_real_answers_are_as_described(api: Api) -> None:
         "update_app": {"description": "new"},
         "create_app": {"name": 3},
         "create_artifact": {},
+        "create_environment": {"slug": "staging"},
         "create_deployment": {"networking": {"protocol": "grpc"}},
     }
     left_out = {

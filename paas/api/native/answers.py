@@ -77,6 +77,21 @@ class App(msgspec.Struct, kw_only=True):
     updated_at: Moment
 
 
+class Environment(msgspec.Struct, kw_only=True):
+    """Where versions of an app are deployed. Its URL leads to the current one, if there is any."""
+
+    app_id: AppId
+    slug: str
+    current_deployment_id: DeploymentId | None
+    current_version: int | None
+    activity: Annotated[Activity | None, Meta(description="of the current deployment")]
+    url: Annotated[str | None, Meta(description="of its own; null where another app has the host")]
+    urls: Annotated[list[str], Meta(description="all that lead to the current deployment now")]
+    tcp_address: TcpAddress
+    pull_request: Annotated[int | None, Meta(description="the number of the one that it previews")]
+    created_at: Moment
+
+
 class Artifact(msgspec.Struct, kw_only=True):
     id: ArtifactId
     name: str

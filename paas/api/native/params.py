@@ -27,6 +27,14 @@ class AppNamePath(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     name: str
 
 
+class EnvironmentPath(AppPath, forbid_unknown_fields=True, kw_only=True):
+    slug: str
+
+
+class EnvironmentList(PageParams, forbid_unknown_fields=True, kw_only=True):
+    app_id: AppIdText
+
+
 class SubdomainPath(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     subdomain: str
 

@@ -47,6 +47,10 @@ class ChangeDeployment(msgspec.Struct, forbid_unknown_fields=True, kw_only=True)
     spec: SpecFields
 
 
+class CreateEnvironment(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    slug: Slug
+
+
 class WakePolicyFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Which kinds of request may wake the app and count as use."""
 

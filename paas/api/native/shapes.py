@@ -43,6 +43,7 @@ class Shown:
     live: Live | None
     is_current: bool  # in its environment
     serves_app: bool  # answers the app's own host
+    environment_label: str | None  # of its environment's host
     is_starting: bool  # one of its tasks starts just now
     tcp_port: int | None  # of the proxy's, that leads or will lead to it
 
@@ -114,6 +115,25 @@ def app(record: model.App, current: Shown | None, *, urls: PublicUrls, now: floa
         current=None if current is None else _current(current, urls=urls, now=now),
         created_at=rfc3339(record.created_at),
         updated_at=rfc3339(record.updated_at),
+    )
+
+
+def environment(
+    record: model.Environment, current: Shown | None, *, urls: PublicUrls, now: float
+) -> answers.Environment:
+    address = None if current is None else _tcp_address(current, urls)
+    own = None if record.label is None else urls.of(f"{record.label}.{urls.domain}")
+    return answers.Environment(
+        app_id=record.app_id,
+        slug=record.slug,
+        current_deployment_id=record.current_deployment_id,
+        current_version=None if current is None else current.deployment.version,
+        activity=None if current is None else activity(current, now=now),
+        url=f"tcp://{address}" if address else own,
+        urls=[] if current is None else _urls(current, urls),
+        tcp_address=address,
+        pull_request=record.pull_request,
+        created_at=rfc3339(record.created_at),
     )
 
 
@@ -266,14 +286,13 @@ def _refusal(live: Live | None, now: float) -> Refusal | None:
     return refusal
 
 
-def _hosts(shown: Shown, urls: PublicUrls, *, serves_app: bool) -> tuple[str, ...]:
+def _hosts(shown: Shown, urls: PublicUrls) -> tuple[str, ...]:
+    record = shown.deployment
     return hosts.hosts_of(
-        name=shown.app.name,
-        app_subdomain=shown.app.subdomain,
-        sha=shown.deployment.sha,
-        environment=shown.deployment.environment,
+        preview=hosts.preview_label(shown.app.name, record.sha, record.environment),
         domain=urls.domain,
-        serves_app=serves_app,
+        app_subdomain=shown.app.subdomain if shown.serves_app else None,
+        environment=shown.environment_label if shown.is_current else None,
     )
 
 
@@ -295,7 +314,7 @@ def _tcp_address(shown: Shown, urls: PublicUrls) -> str | None:
 
 def _preview_url(shown: Shown, urls: PublicUrls) -> str:
     address = _tcp_address(shown, urls)
-    return f"tcp://{address}" if address else urls.of(_hosts(shown, urls, serves_app=False)[0])
+    return f"tcp://{address}" if address else urls.of(_hosts(shown, urls)[-1])
 
 
 def _urls(shown: Shown, urls: PublicUrls) -> list[str]:
@@ -305,7 +324,7 @@ def _urls(shown: Shown, urls: PublicUrls) -> list[str]:
         address = _tcp_address(shown, urls)
         return [f"tcp://{address}"] if address else []
     known = shown.live.hosts if shown.live is not None else ()
-    return [urls.of(host) for host in known or _hosts(shown, urls, serves_app=shown.serves_app)]
+    return [urls.of(host) for host in known or _hosts(shown, urls)]
 
 
 def _ready(live: Live | None) -> int:

@@ -11,6 +11,7 @@ from paas.core.ids import AppId, DeploymentId, TaskId
 from paas.core.states import UNSETTLED_DEPLOYMENT, DeploymentState
 from paas.store import apps as app_table
 from paas.store import deployments as deployment_table
+from paas.store import environments as environment_table
 from paas.store import overview, tcp_ports
 from paas.store import tasks as task_table
 
@@ -48,6 +49,23 @@ async def app(parts: ApiParts, record: model.App) -> answers.App:
     return (await apps(parts, [record]))[0]
 
 
+async def environments(parts: ApiParts, records: Sequence[model.Environment]) -> list[answers.Environment]:
+    """Show some environments, each with what is current in it."""
+    ids = [each.current_deployment_id for each in records if each.current_deployment_id is not None]
+    found = await overview.deployments_by_id(parts.reader, ids)
+    current = {each.deployment.id: each for each in await _shown(parts, list(found.values()))}
+    now = parts.clock.now()
+    return [
+        shapes.environment(
+            each,
+            None if each.current_deployment_id is None else current.get(each.current_deployment_id),
+            urls=parts.urls,
+            now=now,
+        )
+        for each in records
+    ]
+
+
 async def existing_app(parts: ApiParts, app_id: AppId) -> model.App:
     """Read an app. Raises NotFound."""
     record = await app_table.get(parts.reader, app_id)
@@ -77,6 +95,7 @@ async def _shown(parts: ApiParts, records: Sequence[model.Deployment]) -> list[S
     known = await overview.apps_by_id(parts.reader, app_ids)
     current = await overview.current_by_app(parts.reader, app_ids)
     starting = await overview.with_starting_tasks(parts.reader, [record.id for record in records])
+    labels = await environment_table.labels_of(parts.reader, [record.id for record in records])
     ports = await _tcp_ports(parts, records)
     return [
         Shown(
@@ -85,6 +104,7 @@ async def _shown(parts: ApiParts, records: Sequence[model.Deployment]) -> list[S
             live=parts.live.live(record.id),
             is_current=current.get(record.app_id, {}).get(record.environment) == record.id,
             serves_app=hosts.serving_deployment(current.get(record.app_id, {})) == record.id,
+            environment_label=labels.get(record.id),
             is_starting=record.id in starting,
             tcp_port=ports.get(record.id),
         )

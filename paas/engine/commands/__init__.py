@@ -16,6 +16,7 @@ from paas.engine.commands.builds import (
     SourceFiles,
 )
 from paas.engine.commands.deployments import DeploymentCommands, DeployRequest
+from paas.engine.commands.environments import EnvironmentCommands
 from paas.engine.commands.registries import RegistryCommands
 from paas.engine.commands.sources import SourceCommands
 from paas.engine.commands.tasks import TaskCommands
@@ -31,6 +32,7 @@ class Commands:
     artifacts: ArtifactCommands
     builds: BuildCommands
     deployments: DeploymentCommands
+    environments: EnvironmentCommands
     registries: RegistryCommands
     sources: SourceCommands
     tasks: TaskCommands
@@ -54,6 +56,7 @@ class Commands:
             artifacts=ArtifactCommands(database, files, clock, poke),
             builds=BuildCommands(database, sources, clock, poke_builds),
             deployments=DeploymentCommands(database, clock, poke, versions),
+            environments=EnvironmentCommands(database, clock, poke),
             registries=RegistryCommands(database, vault, clock),
             sources=SourceCommands(database, vault, clock),
             tasks=TaskCommands(database, clock, poke),

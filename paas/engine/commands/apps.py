@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from paas.core import hosts
-from paas.core.errors import Conflict, Invalid, NotFound
+from paas.core.errors import Invalid, NotFound
 from paas.core.ids import AppId, DeploymentId, new_app_id
 from paas.core.model import App, WakePolicy
 from paas.core.ports import Clock
-from paas.core.states import SERVING_DEPLOYMENT, UNSETTLED_DEPLOYMENT, BuildState, DeploymentState
-from paas.store import apps, builds, deployments, transitions
+from paas.engine.commands.ending import cancel_builds, end_deployments
+from paas.engine.commands.naming import refuse_taken_app
+from paas.store import apps, builds, deployments
 from paas.store.database import Database, Tx
 
 
@@ -29,7 +30,7 @@ class AppCommands:
         default_deployment_spec: Mapping[str, object] | None = None,
         wake_policy: WakePolicy | None = None,
     ) -> App:
-        """Create an app. Raises Conflict if its subdomain is taken, Invalid if it fits no host."""
+        """Create an app. Raises Conflict if a host of it is taken, Invalid if it fits none."""
         subdomain = hosts.subdomain(name, namespace)
         if len(subdomain) > hosts.LONGEST_LABEL:
             raise Invalid(
@@ -51,15 +52,7 @@ class AppCommands:
             updated_at=now,
         )
         async with self._database.transaction() as tx:
-            taken = await apps.by_subdomain(tx, subdomain)
-            if taken is not None:
-                raise Conflict(
-                    f"cannot create app {name}: the subdomain {subdomain} belongs to"
-                    f" {taken.namespace}/{taken.name}",
-                    code="SUBDOMAIN_TAKEN",
-                    field="name",
-                    hint="choose another name or namespace",
-                )
+            await refuse_taken_app(tx, app, apps.FIRST_ENVIRONMENTS)
             await apps.insert(tx, app)
         return app
 
@@ -100,20 +93,9 @@ class AppCommands:
             await _existing(tx, app_id)
             await apps.mark_deleted(tx, app_id, now=now)
             known = await deployments.of_app(tx, app_id, below_version=None, limit=2**31)
-            for deployment in known:
-                if deployment.state in SERVING_DEPLOYMENT:
-                    ended = DeploymentState.STOPPED
-                elif deployment.state in UNSETTLED_DEPLOYMENT:
-                    ended = DeploymentState.CANCELLED
-                else:
-                    continue
-                await transitions.move_deployment(
-                    tx, deployment, ended, now=now, reason="its app was deleted"
-                )
-            for build in await builds.unfinished_of(tx, app_id):
-                await transitions.move_build(
-                    tx, build, BuildState.CANCELLED, now=now, reason="its app was deleted", ended_at=now
-                )
+            await end_deployments(tx, known, now=now, reason="its app was deleted")
+            unfinished = await builds.unfinished_of(tx, app_id)
+            await cancel_builds(tx, unfinished, now=now, reason="its app was deleted")
         for deployment in known:
             self._poke(deployment.id)
 

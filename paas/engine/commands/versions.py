@@ -9,8 +9,9 @@ from paas.core.model import App, Deployment
 from paas.core.ports import Clock
 from paas.core.spec import Spec
 from paas.core.states import DeploymentState
+from paas.engine.commands.naming import ensure_environment
 from paas.engine.commands.tcp_ports import TcpPortRange
-from paas.store import apps, artifacts, builds, deployments
+from paas.store import apps, artifacts, builds, deployments, host_labels
 from paas.store.database import Database, Reader, Tx
 
 
@@ -35,15 +36,15 @@ class Versions:
         Which build's result it runs is found by its artifact where it is not said.
 
         Raises Invalid for an artifact that is not there and for what fits no host, and Conflict for a
-        port that another has.
+        port, or a host of a new environment, that another has.
         """
         await check_artifact(tx, spec)
         now = self._clock.now()
-        await apps.ensure_environment(tx, app.id, environment, now=now)
+        await ensure_environment(tx, app, environment, now=now)
         deployment = Deployment(
             id=new_deployment_id(),
             app_id=app.id,
-            sha=new_sha(),
+            sha=await _free_sha(tx, app, environment),
             version=await apps.next_version(tx, app.id),
             environment=environment,
             state=DeploymentState.QUEUED,
@@ -86,6 +87,14 @@ class Versions:
 
 async def _maker_of(reader: Reader, app: App, spec: Spec) -> BuildId | None:
     return None if spec.artifact_id is None else await builds.maker_of(reader, app.id, spec.artifact_id)
+
+
+async def _free_sha(reader: Reader, app: App, environment: str) -> str:
+    """Make one whose preview host no app and no environment has: a namespace may look like one."""
+    while True:
+        sha = new_sha()
+        if await host_labels.name_holder(reader, hosts.preview_label(app.name, sha, environment)) is None:
+            return sha
 
 
 async def existing_app(reader: Reader, app_id: AppId) -> App:
