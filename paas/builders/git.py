@@ -6,44 +6,25 @@ hook, filter, submodule or large-file program ever has its turn. Git refuses a t
 
 import asyncio
 import contextlib
-import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, urlsplit
 
 from paas.builders import git_answers
 from paas.builders.git_answers import Wanted
+from paas.builders.git_environment import check_token, environment
 from paas.builders.git_process import Ended, run
 from paas.builders.unpack import UnpackLimits, check_links, unpack_tar
-from paas.core import git as words
-from paas.core.errors import BadArchive, BuildFailed, Invalid, PaasError, Unavailable
+from paas.core.errors import BadArchive, BuildFailed, PaasError, Unavailable
 from paas.core.ports import BuildReport
+from paas.core.sources import check_ref, check_url
 
 TEMPORARY = ".fetch-"
 LOOK_SECS = 0.1
 TAR_HEADERS_BYTES = 2048  # of one file, and what fills its last block
-USER = "x-access-token"  # the hosts that take tokens take any name, or this one
-TOKEN = "PAAS_GIT_TOKEN"  # noqa: S105 - the variable's name
-HELPER = f"""!f() {{ test "$1" = get && printf 'username={USER}\\npassword=%s\\n' "${TOKEN}"; }}; f"""
-# Of the machine's settings only these count: how it trusts servers, and how it gets out.
-INHERITED = (
-    *("PATH", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "SSL_CERT_FILE", "SSL_CERT_DIR"),
-    *("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"),
-)
-SETTINGS: Mapping[str, str] = {
-    "core.hooksPath": os.devnull,
-    "core.attributesFile": os.devnull,
-    "core.fsmonitor": "false",
-    "core.bigFileThreshold": "16m",  # what is larger is streamed
-    "fetch.unpackLimit": "1",  # one file, which a limit on files bounds
-    "fetch.recurseSubmodules": "false",
-    "gc.auto": "0",
-    "maintenance.auto": "false",
-    "transfer.bundleURI": "false",
-}
 # The files as they were committed, all of them: what a tree says of itself gives way to this.
 ATTRIBUTES = "* -export-ignore -export-subst -text -ident -filter !working-tree-encoding\n"
 
@@ -76,11 +57,11 @@ class GitFetcher:
         reaches no command line, file or message. Raises Invalid, BuildFailed, BadArchive and Unavailable;
         then the folder may hold a part. A cancel ends every process.
         """
-        repository = words.repository(url)
+        repository = urlsplit(check_url(url))
         if ref is not None:
-            words.reference(ref)
+            check_ref(ref)
         if token is not None:
-            _check_token(repository, token)
+            check_token(repository, token)
         program = shutil.which("git")
         if program is None:
             raise Unavailable(f"cannot fetch {url}: git is not installed", hint="apt-get install -y git")
@@ -126,7 +107,7 @@ class _Fetch:
         self._limits = limits
         self._report = report
         self._output = scratch / "output"
-        self._environment = _environment(repository, token, scratch)
+        self._environment = environment(repository, token, scratch)
 
     async def commit(self, ref: str | None) -> str:
         """Fetch what a reference means, and give the full id of its commit."""
@@ -205,44 +186,6 @@ class _Fetch:
         if max(await asyncio.to_thread(_sizes, self._scratch)) >= self._limits.file_bytes:
             raise _too_large(self._limits)  # the kernel ended it there
         raise git_answers.explain(ended.errors, has_token=self._has_token)
-
-
-def _check_token(repository: SplitResult, token: str) -> None:
-    url = repository.geturl()
-    if not words.may_carry_token(repository):
-        raise Invalid(
-            f"cannot fetch {url}: the token would travel unencrypted", field="url", hint="use https"
-        )
-    if not token or not token.isascii() or not token.isprintable():
-        raise Invalid(f"cannot fetch {url}: the token is empty or has odd characters", field="token")
-
-
-def _environment(repository: SplitResult, token: str | None, scratch: Path) -> Mapping[str, str]:
-    """Make the whole environment of git: its settings are here and nowhere else."""
-    settings = dict(SETTINGS)
-    if token:
-        # Asked only by this very server: a redirect to another one is never told.
-        settings[f"credential.{repository.scheme}://{repository.netloc}.helper"] = HELPER
-    numbered = {
-        name: value
-        for number, (key, text) in enumerate(settings.items())
-        for name, value in ((f"GIT_CONFIG_KEY_{number}", key), (f"GIT_CONFIG_VALUE_{number}", text))
-    }
-    return {
-        **{name: os.environ[name] for name in INHERITED if name in os.environ},
-        **numbered,
-        **({TOKEN: token} if token else {}),
-        "GIT_CONFIG_COUNT": str(len(settings)),
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_ATTR_NOSYSTEM": "1",
-        "GIT_DIR": str(scratch / "git"),
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_NO_REPLACE_OBJECTS": "1",
-        "GIT_ALLOW_PROTOCOL": "https" if repository.scheme == "https" else "http:https",
-        "HOME": str(scratch),  # where libcurl looks for .netrc
-        "LC_ALL": "C",
-    }
 
 
 def _unpack(tar: Path, into: Path, limits: UnpackLimits) -> None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from paas.core.errors import BuildFailed
-from paas.core.git import ABBREVIATED, FULL
 
+ABBREVIATED = re.compile(r"[0-9a-f]{4,39}")
+FULL = re.compile(r"[0-9a-f]{40}")
 HEAD = "HEAD"
 BRANCHES = "refs/heads/"
 TAGS = "refs/tags/"
