@@ -13,10 +13,29 @@ UUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}" + END
 MOST_VARIABLES = 1000
 MOST_REPLICAS = 100
 MOST_PIDS = 4_194_304
+LONGEST_NAME = 40
 YEAR_SECS = 31_536_000
 
 _DEFAULT = Spec()
 
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?" + END,
+        min_length=1,
+        max_length=LONGEST_NAME,
+        description="1 to 40 letters, digits and hyphens; the first and last no hyphen",
+    ),
+]
+Slug = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?" + END,
+        min_length=1,
+        max_length=30,
+        description="1 to 30 lower-case letters, digits and hyphens; the first and last no hyphen",
+    ),
+]
 Environ = Annotated[
     dict[Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*" + END, max_length=255)], str | None],
     Meta(

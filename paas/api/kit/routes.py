@@ -11,8 +11,9 @@ from aiohttp import web
 
 from paas.api.kit.bodies import read_json, refuse_other_expectations
 from paas.api.kit.parts import PARTS, ApiParts
-from paas.api.kit.validation import convert, known_fields, refuse_unknown
+from paas.api.kit.validation import convert
 from paas.core.errors import BadRequest, Invalid
+from paas.specs.refusals import known_fields, refuse_unknown
 
 P = TypeVar("P", bound=msgspec.Struct)
 B = TypeVar("B")

@@ -6,30 +6,11 @@ import msgspec
 from msgspec import Meta
 
 from paas.core.model import DEFAULT_NAMESPACE, DEVELOPMENT
-from paas.specs.fields import END, SpecFields
+from paas.specs.fields import END, Name, Slug, SpecFields
 
-LONGEST_NAME = 40
 MOST_LABELS = 64
 LONGEST_PASSWORD = 16_384  # some clouds want a whole key file
 
-Name = Annotated[
-    str,
-    Meta(
-        pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?" + END,
-        min_length=1,
-        max_length=LONGEST_NAME,
-        description="1 to 40 letters, digits and hyphens; the first and last no hyphen",
-    ),
-]
-Slug = Annotated[
-    str,
-    Meta(
-        pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?" + END,
-        min_length=1,
-        max_length=30,
-        description="1 to 30 lower-case letters, digits and hyphens; the first and last no hyphen",
-    ),
-]
 Description = Annotated[str, Meta(max_length=2000, description="at most 2000 characters")]
 Labels = Annotated[
     dict[Annotated[str, Meta(min_length=1, max_length=63)], Annotated[str, Meta(max_length=255)]],

@@ -6,12 +6,11 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from paas.api.native.answers import Moment
-from paas.api.native.requests import Slug
 from paas.core.ids import AppId
 from paas.core.model import DEVELOPMENT
 from paas.core.repositories import LONGEST_URL
 from paas.core.source_config import DEFAULT_BRANCH
-from paas.specs.fields import END
+from paas.specs.fields import END, Slug
 
 Branch = Annotated[
     str,
