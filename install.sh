@@ -280,6 +280,7 @@ check_shell() { # STRICT
     if command -v shellcheck >/dev/null; then
         check shellcheck install.sh .ci/run
         check shellcheck --shell=sh --exclude=SC1091 paas/drivers/launch.sh # it reads each run's own file
+        check shellcheck --shell=dash paas/builders/steps.sh # /bin/sh of Debian and of most others
     else
         [ -z "$1" ] || die "shellcheck is not here"
         say "left out: needs shellcheck"

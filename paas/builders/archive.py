@@ -156,7 +156,7 @@ def _command(folder: Path) -> tuple[str, ...]:
     procfile = folder / PROCFILE
     if procfile.is_file() and not procfile.is_symlink():
         return _procfile_command(procfile)
-    programs = _programs(folder)
+    programs = programs_in(folder)
     match programs:
         case [program]:
             return (f"./{program.name}",)
@@ -171,7 +171,7 @@ def _command(folder: Path) -> tuple[str, ...]:
     )
 
 
-def _programs(folder: Path) -> list[Path]:
+def programs_in(folder: Path) -> list[Path]:
     """List the executables at the root; by content where no file has the mode, as in zips from Windows."""
     files = [path for path in folder.iterdir() if path.is_file() and not path.is_symlink()]
     executable = [path for path in files if stat.S_IMODE(path.stat().st_mode) & EXECUTABLE]
