@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 from paas.api.kit.auth import GUARD, LOCAL_NAMES, Guard, refuse_strangers
+from paas.api.kit.connections import JsonRunner
 from paas.api.kit.downloads import put_etag
 from paas.api.kit.errors import answer_errors
 from paas.api.kit.events import CLOSING
@@ -59,7 +60,7 @@ class ApiServer:
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port (of which 0 means any free one). Raises OSError."""
-        runner = web.AppRunner(
+        runner = JsonRunner(
             self._application(host),
             access_log=None,
             auto_decompress=False,  # bytes are kept as they come

@@ -211,3 +211,38 @@ async def _ids(api: Api) -> dict[str, str]:
     app = await api.app("target")
     deployment = await api.deployment(app["id"])
     return {"app": app["id"], "deployment": deployment["id"]}
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", "HEAD_TOO_LARGE"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"x" * 9000 + b"\r\n\r\n", "HEAD_TOO_LARGE"),
+        (b"nothing like it\r\n\r\n", "MALFORMED_HTTP"),
+        (b"GET / HTTP/1.1\r\nHost : localhost\r\n\r\n", "MALFORMED_HTTP"),
+    ],
+)
+async def test_what_is_no_request_is_answered_in_the_same_shape(
+    api: Api, sent: bytes, code: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = URL(api.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+
+    writer.write(sent)
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")  # the server closes
+    writer.close()
+
+    assert head.startswith((b"HTTP/1.0 400 ", b"HTTP/1.1 400 "))
+    assert b"Content-Type: application/json" in head
+    assert json.loads(body)["code"] == code
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/api/v1/builds?app_id=AAA", "/api/v1/deployments?app_id=AAA", "/api/v1/events?deployment_id=AAA"],
+)
+async def test_filter_by_what_is_no_id_is_refused(api: Api, path: str) -> None:
+    status, answer = await api.ask("GET", path)
+
+    assert (status, answer["hint"]) == (HTTPStatus.UNPROCESSABLE_ENTITY, "an id")

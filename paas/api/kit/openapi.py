@@ -6,6 +6,7 @@ from http import HTTPStatus
 import msgspec
 from msgspec import inspect
 
+from paas.api.kit import events
 from paas.api.kit.errors import Error
 from paas.api.kit.routes import Content, Route, Shape
 
@@ -17,6 +18,15 @@ ANY_CALLER = (
     HTTPStatus.INTERNAL_SERVER_ERROR,
     HTTPStatus.SERVICE_UNAVAILABLE,  # the database cannot be read or written
 )
+EVENT: Json = {
+    "type": "object",
+    "description": "each event of the stream, as server-sent events are read",
+    "properties": {
+        "id": {"type": "string", "description": "send it as Last-Event-ID to go on after it"},
+        "data": {"type": "string", "description": "JSON, in one line"},
+    },
+}
+BYTES: Json = {"type": "string", "format": "binary"}
 BODY_ERRORS = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -71,7 +81,8 @@ def _operation(route: Route, schemas: _Schemas) -> Json:
         "responses": _responses(route, schemas),
     }
     if route.body is not None:
-        operation["requestBody"] = {"required": True, "content": _content((route.body,), schemas)}
+        is_required = not (isinstance(route.body, Content) and route.body.may_be_empty)
+        operation["requestBody"] = {"required": is_required, "content": _content((route.body,), schemas)}
     return operation
 
 
@@ -118,6 +129,8 @@ def error_statuses(route: Route) -> set[HTTPStatus]:
         statuses |= {*BODY_ERRORS}
     if route.path_names:
         statuses.add(HTTPStatus.NOT_FOUND)
+    if ":uuid}" in route.template:
+        statuses.add(HTTPStatus.METHOD_NOT_ALLOWED)  # of the path that takes a name in the id's place
     return statuses
 
 
@@ -126,7 +139,7 @@ def _content(shapes: Sequence[Shape], schemas: _Schemas) -> Json:
     for shape in shapes:
         if isinstance(shape, Content):
             for media_type in (shape.media_type, *shape.others):
-                content[media_type] = {"schema": {"type": "string", "format": "binary"}}
+                content[media_type] = {"schema": EVENT if media_type == events.MEDIA_TYPE else BYTES}
         elif shape is not None:
             content["application/json"] = {"schema": schemas.of(shape)}
     return content

@@ -51,6 +51,7 @@ class Content:
 
     media_type: str
     others: tuple[str, ...] = ()  # that may stand in its place
+    may_be_empty: bool = False  # in a request: no bytes are a body too
 
 
 AnyJson = Annotated[object, msgspec.Meta(extra_json_schema={"description": "any JSON value"})]

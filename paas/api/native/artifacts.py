@@ -79,7 +79,8 @@ async def _existing(call: Call[params.ArtifactPath, None]) -> Artifact:
 
 
 _ONE = {HTTPStatus.OK: answers.Artifact}
-_BYTES = Content("application/octet-stream")
+_BYTES = Content("*/*")  # of the type that the artifact was made with
+_UPLOAD = Content("application/octet-stream", may_be_empty=True)
 
 ROUTES: tuple[Route, ...] = (
     route(
@@ -103,7 +104,7 @@ ROUTES: tuple[Route, ...] = (
         "/api/v1/artifacts/{artifact_id}/upload",
         upload_artifact,
         params=params.ArtifactPath,
-        body=_BYTES,
+        body=_UPLOAD,
         answers=_ONE,
         errors=(HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE),
     ),

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from paas.api.kit.lists import PageParams, PageSize, SortOrder
+from paas.api.kit.routes import UUID
 from paas.core.ids import AppId, ArtifactId, BuildId, DeploymentId, TaskId
 from paas.core.model import DEFAULT_NAMESPACE
 
@@ -16,6 +17,11 @@ MOST_EVENTS = 1000
 AppIdText = Annotated[AppId, _UUID]
 TaskIdText = Annotated[TaskId, _UUID]
 DeploymentIdText = Annotated[DeploymentId, _UUID]
+
+# Of a path, what is no id is not found; of a filter, it must not pass for an id that nothing has.
+_ID = Meta(pattern=rf"^{UUID}$(?!\n)", description="an id", extra_json_schema={"format": "uuid"})
+AppIdFilter = Annotated[AppId, _ID]
+DeploymentIdFilter = Annotated[DeploymentId, _ID]
 
 
 class AppPath(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -73,7 +79,7 @@ class BuildPath(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class BuildList(PageParams, forbid_unknown_fields=True, kw_only=True):
-    app_id: AppIdText | None = None
+    app_id: AppIdFilter | None = None
 
 
 class DeploymentPath(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -95,7 +101,7 @@ class AppList(PageParams, forbid_unknown_fields=True, kw_only=True):
 
 
 class DeploymentList(PageParams, forbid_unknown_fields=True, kw_only=True):
-    app_id: AppIdText | None = None
+    app_id: AppIdFilter | None = None
     sort_by: Literal["version", "environment", "created_at", "updated_at"] = "created_at"
     sort_order: SortOrder = "desc"
 
@@ -164,6 +170,6 @@ class BuildLogStream(BuildPath, forbid_unknown_fields=True, kw_only=True):
 class EventList(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     after: Sequence | None = None
     limit: Annotated[int, Meta(ge=1, le=MOST_EVENTS, description="1 to 1000 events")] = 100
-    app_id: AppIdText | None = None
-    deployment_id: DeploymentIdText | None = None
+    app_id: AppIdFilter | None = None
+    deployment_id: DeploymentIdFilter | None = None
     last_event_id: Sequence | None = msgspec.field(default=None, name="Last-Event-ID")
