@@ -26,6 +26,7 @@ from paas.api.native import (
     logs,
     metrics,
     registries,
+    releases,
     sources,
     tasks,
 )
@@ -47,6 +48,7 @@ ROUTES: tuple[Route, ...] = (
     *sources.ROUTES,
     *logs.ROUTES,
     *events.ROUTES,
+    *releases.ROUTES,
 )
 
 

@@ -27,6 +27,7 @@ class Retention:
     keep_logs: Callable[[Iterable[TaskId]], Awaitable[None]]  # delete the logs of all other tasks
     keep_artifacts: Callable[[Iterable[str]], Awaitable[None]]  # delete bytes that no artifact owns
     keep_programs: Callable[[Iterable[str]], Awaitable[None]]  # delete all other unpacked programs
+    to_roll_back_to: int = 3  # versions of each environment that served, however many came after
     also: tuple[Callable[[], Awaitable[None]], ...] = ()  # who tidies what is his own
 
 
@@ -48,7 +49,7 @@ class Janitor:
         """Delete once what is not kept. Rows go first: a file without a row is found again."""
         database, kept, now = self._world.database, self._retention, self._world.clock.now()
         for deployment in await deployments.beyond_retention(
-            database.reader, keep_per_app=kept.deployments_per_app
+            database.reader, keep_per_app=kept.deployments_per_app, keep_served=kept.to_roll_back_to
         ):
             async with database.record() as tx:
                 if deployment.state is DeploymentState.SUPERSEDED:

@@ -7,6 +7,7 @@ from paas.store import feed, rows
 from paas.store.database import Reader, Tx, Value
 
 LIVE = "(" + ", ".join(f"'{state}'" for state in sorted(LIVE_DEPLOYMENT)) + ")"
+ONCE_CURRENT = "state IN ('superseded', 'stopped')"  # no other state leads to these
 SORTABLE = ("version", "environment", "created_at", "updated_at")
 
 
@@ -72,6 +73,26 @@ async def update_wishes(tx: Tx, deployment: Deployment, what: str) -> None:
 async def get(reader: Reader, deployment_id: DeploymentId) -> Deployment | None:
     row = await reader.one(
         f"SELECT {rows.DEPLOYMENT_COLUMNS} FROM deployments WHERE id = ?", (deployment_id,)
+    )
+    return None if row is None else rows.deployment(row)
+
+
+async def by_version(reader: Reader, app_id: AppId, version: int) -> Deployment | None:
+    row = await reader.one(
+        f"SELECT {rows.DEPLOYMENT_COLUMNS} FROM deployments WHERE app_id = ? AND version = ?",
+        (app_id, version),
+    )
+    return None if row is None else rows.deployment(row)
+
+
+async def served_before(
+    reader: Reader, app_id: AppId, environment: str, *, version: int, since: float
+) -> Deployment | None:
+    """Find the newest below a version, and made since a moment, that was once current in an environment."""
+    row = await reader.one(
+        f"SELECT {rows.DEPLOYMENT_COLUMNS} FROM deployments WHERE app_id = ? AND environment = ?"
+        f" AND version < ? AND created_at >= ? AND {ONCE_CURRENT} ORDER BY version DESC LIMIT 1",
+        (app_id, environment, version, since),
     )
     return None if row is None else rows.deployment(row)
 
@@ -161,15 +182,23 @@ async def forget_keys(tx: Tx, *, before: float) -> None:
     await tx.write("DELETE FROM idempotency_keys WHERE created_at < ?", (before,))
 
 
-async def beyond_retention(reader: Reader, *, keep_per_app: int) -> list[Deployment]:
-    """List the oldest deployments beyond a number per app that are current nowhere and not under way."""
+async def beyond_retention(reader: Reader, *, keep_per_app: int, keep_served: int) -> list[Deployment]:
+    """List the oldest deployments beyond a number per app that are current nowhere and not under way.
+
+    Of each environment the last few that were current before are kept too, to be rolled back to.
+    """
     found = await reader.all(
         f"SELECT {rows.DEPLOYMENT_COLUMNS} FROM (SELECT *, row_number() OVER"
         " (PARTITION BY app_id ORDER BY version DESC) AS place FROM deployments"
         " WHERE state IN ('superseded', 'stopped', 'failed', 'cancelled')"
         " AND id NOT IN (SELECT current_deployment_id FROM environments"
-        "   WHERE current_deployment_id IS NOT NULL)) WHERE place > ?",
-        (keep_per_app,),
+        "   WHERE current_deployment_id IS NOT NULL)) WHERE place > ?"
+        " AND id NOT IN (SELECT id FROM (SELECT d.id, row_number() OVER"
+        "   (PARTITION BY d.app_id, d.environment ORDER BY d.version DESC) AS place"
+        "   FROM deployments d JOIN environments e ON e.app_id = d.app_id AND e.slug = d.environment"
+        f"   WHERE d.created_at >= e.created_at AND d.{ONCE_CURRENT}"
+        "   AND d.id IS NOT e.current_deployment_id) WHERE place <= ?)",
+        (keep_per_app, keep_served),
     )
     return [rows.deployment(row) for row in found]
 

@@ -124,6 +124,8 @@ async def test_real_answers_are_as_described(api: Api) -> None:
         "update_app": {"description": "new"},
         "create_app": {"name": 3},
         "create_artifact": {},
+        "promote_deployment": {"environment": "production"},
+        "roll_back_app": {"version": 9},
         "create_environment": {"slug": "staging"},
         "create_deployment": {"networking": {"protocol": "grpc"}},
     }

@@ -30,7 +30,12 @@ class Files:
         self.programs = set(sha256s)
 
     def janitor(self, engine: Engine, **kept: int) -> Janitor:
-        limits = {"deployments_per_app": 1, "tasks_per_deployment": 2, "events": 1000} | kept
+        limits = {
+            "deployments_per_app": 1,
+            "tasks_per_deployment": 2,
+            "events": 1000,
+            "to_roll_back_to": 1,
+        } | kept
         return Janitor(
             engine.world,
             Retention(
@@ -40,6 +45,7 @@ class Files:
                 keep_logs=self.keep_logs,
                 keep_artifacts=self.keep_artifacts,
                 keep_programs=self.keep_programs,
+                to_roll_back_to=limits["to_roll_back_to"],
             ),
         )
 
@@ -69,6 +75,31 @@ async def test_old_versions_are_ended_then_deleted_and_the_current_one_stays(eng
     )
     assert files.logs == {task.id for each in made[2:] for task in await engine.tasks(each)}
     assert engine.ask().task_id in engine.machine.up()
+
+
+async def test_what_production_would_be_rolled_back_to_stays_whatever_is_tried_elsewhere(
+    engine: Engine,
+) -> None:
+    files, app = Files(), await engine.app()
+    released = []
+    for number in range(4):
+        spec = Spec(artifact_id=await engine.artifact(f"release {number}"))
+        released.append(await engine.deploy(app, spec=spec))
+        await engine.until_state(released[-1], DeploymentState.ACTIVE)
+    broken = Spec(artifact_id=await engine.artifact("broken"))
+    for _ in range(3):
+        tried = await engine.deploy(app, environment="development", spec=broken)
+        await engine.until_state(tried, DeploymentState.FAILED)
+
+    for _ in range(3):
+        await files.janitor(engine, to_roll_back_to=2).tidy()
+        await engine.until_quiet()
+
+    left = [await deployments.get(engine.database.reader, each.id) for each in released]
+    assert [each is not None for each in left] == [False, True, True, True]
+    again = await engine.commands.releases.roll_back(app.id)
+    assert again.spec.artifact_id == released[2].spec.artifact_id
+    await engine.until_state(again, DeploymentState.ACTIVE)
 
 
 async def test_the_latest_ended_tasks_are_kept_and_every_live_one(engine: Engine) -> None:

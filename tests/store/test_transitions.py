@@ -105,7 +105,7 @@ async def test_retention_deletes_only_what_ended_and_is_current_nowhere(database
             await move_deployment(tx, deployment, DeploymentState.STOPPED, now=5.0)
     task = await insert_task(database, made[0])
 
-    old = await deployments.beyond_retention(database.reader, keep_per_app=2)
+    old = await deployments.beyond_retention(database.reader, keep_per_app=2, keep_served=0)
     async with database.record() as tx:
         deleted = [await deployments.delete_ended(tx, deployment.id) for deployment in old]
 

@@ -77,6 +77,11 @@ DEV_ID=$(curl -sf "http://localhost:47080/api/v1/apps/$APP_ID/deployments?page_s
 | jq -r '.deployments[0].id')
 echo $DEV_ID
 """
+PROMOTE = """
+curl -X POST http://localhost:47080/api/v1/deployments/$DEV_ID/promote \\
+-H 'Content-Type: application/json' \\
+-d '{"strategy":"instant","environment":"production"}'
+"""
 SCALE_TO_3 = """
 curl -X PATCH http://localhost:47080/api/v1/deployments/$DEPLOY_ID \\
 -H 'Content-Type: application/json' \\
@@ -241,6 +246,26 @@ async def test_the_examples_for_native_apps_work_in_their_order(agent: Agent, sh
     cancelled = await shell.json(CANCEL)
     assert (cancelled["id"], cancelled["status"]) == (answered["id"], "cancelled")
     await agent.until(lambda: shell.json(TASKS), lambda found: set(_states(found)) == {"stopped"})
+
+
+async def test_the_latest_development_deployment_is_promoted_by_the_example(
+    agent: Agent, shell: Shell
+) -> None:
+    deployed = await _deployed(agent, shell)
+    before = (await agent.get("my-api")).text
+    shell.variables["DEV_ID"] = (await shell.run(LATEST)).strip()
+
+    answered = await shell.json(PROMOTE)
+
+    shell.variables["DEPLOY_ID"] = answered.pop("deployment_id")
+    assert answered == {"message": "Deployment created and scheduler notified"}
+    assert (await shell.run(POLL)).splitlines()[-1] == "running — 1/1 ready"
+    promoted = await agent.deployment(shell.variables["DEPLOY_ID"])
+    assert (promoted["version"], promoted["environment_slug"]) == (2, "production")
+    assert promoted["spec"]["artifact_id"] == shell.variables["ARTIFACT_ID"]
+    assert (await agent.deployment(deployed["id"]))["spec"] == deployed["spec"]
+    assert (await agent.get("my-api")).text != before
+    assert (await agent.get("my-api-default-development.localhost")).text == before
 
 
 async def test_lists_go_newest_first_and_by_version_cursor(agent: Agent, shell: Shell) -> None:

@@ -155,6 +155,21 @@ class Deployment(msgspec.Struct, kw_only=True):
     updated_at: Moment
 
 
+class Released(msgspec.Struct, kw_only=True):
+    """A deployment that was made; its own path tells how it goes."""
+
+    deployment_id: DeploymentId
+    message: str = "Deployment created and scheduler notified"
+
+
+class BuildGoesOn(msgspec.Struct, kw_only=True):
+    """A build that takes longer than the answer waits. It deploys what comes of it."""
+
+    build_id: BuildId
+    status: Literal["building"] = "building"
+    message: str
+
+
 class DeploymentWindow(msgspec.Struct, kw_only=True):
     deployments: list[Deployment]
     next_page_token: str | None

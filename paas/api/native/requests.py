@@ -1,11 +1,11 @@
 """What the native API takes: field by field with its limits. OpenAPI shows the same."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from paas.core.model import DEFAULT_NAMESPACE, DEVELOPMENT
+from paas.core.model import DEFAULT_NAMESPACE, DEVELOPMENT, PRODUCTION
 from paas.specs.fields import END, Name, Slug, SpecFields
 
 MOST_LABELS = 64
@@ -30,6 +30,24 @@ class ChangeDeployment(msgspec.Struct, forbid_unknown_fields=True, kw_only=True)
 
 class CreateEnvironment(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     slug: Slug
+
+
+class Promote(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    strategy: Annotated[
+        Literal["instant", "rebuild"],
+        Meta(
+            description="instant: the same artifact or image; rebuild: a new build of the same source,"
+            " for which the answer waits up to five minutes"
+        ),
+    ] = "instant"
+    environment: Slug = PRODUCTION
+
+
+class RollBack(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    environment: Annotated[Slug, Meta(description="null: the one that serves the app")] | None = None
+    version: (
+        Annotated[int, Meta(ge=1, le=2**53, description="null: what was current there before")] | None
+    ) = None
 
 
 class WakePolicyFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -18,6 +18,7 @@ from paas.engine.commands.builds import (
 from paas.engine.commands.deployments import DeploymentCommands, DeployRequest
 from paas.engine.commands.environments import EnvironmentCommands
 from paas.engine.commands.registries import RegistryCommands
+from paas.engine.commands.releases import ReleaseCommands
 from paas.engine.commands.sources import SourceCommands
 from paas.engine.commands.tasks import TaskCommands
 from paas.engine.commands.tcp_ports import TcpPortRange
@@ -34,6 +35,7 @@ class Commands:
     deployments: DeploymentCommands
     environments: EnvironmentCommands
     registries: RegistryCommands
+    releases: ReleaseCommands
     sources: SourceCommands
     tasks: TaskCommands
 
@@ -51,13 +53,15 @@ class Commands:
         tcp_ports: TcpPortRange | None = None,
     ) -> "Commands":
         versions = Versions(database, clock, poke, tcp_ports or TcpPortRange())
+        building = BuildCommands(database, sources, clock, poke_builds)
         return cls(
             apps=AppCommands(database, clock, poke),
             artifacts=ArtifactCommands(database, files, clock, poke),
-            builds=BuildCommands(database, sources, clock, poke_builds),
+            builds=building,
             deployments=DeploymentCommands(database, clock, poke, versions),
-            environments=EnvironmentCommands(database, clock, poke),
+            environments=EnvironmentCommands(database, clock, poke, poke_builds),
             registries=RegistryCommands(database, vault, clock),
+            releases=ReleaseCommands(database, versions, building),
             sources=SourceCommands(database, vault, clock),
             tasks=TaskCommands(database, clock, poke),
         )

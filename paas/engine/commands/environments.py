@@ -14,10 +14,17 @@ from paas.store.database import Database, Reader, Tx
 
 
 class EnvironmentCommands:
-    def __init__(self, database: Database, clock: Clock, poke: Callable[[DeploymentId], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        poke: Callable[[DeploymentId], None],
+        poke_builds: Callable[[], None],
+    ) -> None:
         self._database = database
         self._clock = clock
         self._poke = poke
+        self._poke_builds = poke_builds
 
     async def create(self, app_id: AppId, slug: str, pull_request: int | None = None) -> Environment:
         """Create an environment, before or without a deployment in it.
@@ -71,6 +78,7 @@ class EnvironmentCommands:
     def poke_ended(self, ended: Iterable[DeploymentId]) -> None:
         for deployment_id in ended:
             self._poke(deployment_id)
+        self._poke_builds()
 
 
 async def existing_environment(reader: Reader, app: App, slug: str) -> Environment:
