@@ -1,0 +1,1 @@
+"""GitHub: what its deliveries say, and what it is told in return."""
