@@ -32,6 +32,12 @@ class BadRequest(PaasError):
     code = "BAD_REQUEST"
 
 
+class Unauthorized(PaasError):
+    """The caller has not shown who it is (HTTP 401)."""
+
+    code = "UNAUTHORIZED"
+
+
 class Forbidden(PaasError):
     """The caller may not ask this (HTTP 403)."""
 

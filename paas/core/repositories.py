@@ -4,14 +4,14 @@ import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
 
+from paas.core import sources
 from paas.core.errors import Invalid
 
-LONGEST_URL = 1024
+FIELD = "repository_url"
 OWNER_AND_NAME = 2
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 _AS_SSH = re.compile(r"(?:[^@/:]+@)?([^@/:]+):(?!/)(.+)")  # git@host:owner/name.git
 _USUAL_PORTS = {"http": 80, "https": 443, "ssh": 22, "git": 9418}
-_FIELD = "repository_url"
 
 
 def check_url(text: str) -> str:
@@ -19,29 +19,17 @@ def check_url(text: str) -> str:
 
     A token travels to where the address leads, so http is for this machine alone.
     """
-    parts = _split(text)
-    if parts is None or not parts.hostname or len(text) > LONGEST_URL:
+    parts = urlsplit(sources.check_url(text, field=FIELD))
+    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
         raise Invalid(
-            f"cannot use {_shown(text)} as a repository: it is no URL",
-            field=_FIELD,
-            hint="it looks like https://github.com/owner/name",
+            f"cannot use {text} as a repository: it must be https",
+            field=FIELD,
+            hint="a token would be sent there in the clear",
         )
-    if parts.username is not None or parts.password is not None:
+    if parts.query or parts.fragment or key_of(text) is None:
         raise Invalid(
-            "cannot use a repository URL with a user or password in it",
-            field=_FIELD,
-            hint="give the token as `token`: it is kept encrypted",
-        )
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
-        raise Invalid(
-            f"cannot use {_shown(text)} as a repository: it must be https",
-            field=_FIELD,
-            hint="write https://HOST/OWNER/NAME; a private repository wants a token, not an SSH key",
-        )
-    if parts.query or parts.fragment or len(_segments(parts)) < OWNER_AND_NAME:
-        raise Invalid(
-            f"cannot use {_shown(text)} as a repository: it does not end with OWNER/NAME",
-            field=_FIELD,
+            f"cannot use {text!a} as a repository: it does not end with OWNER/NAME",
+            field=FIELD,
             hint="it looks like https://github.com/owner/name",
         )
     return text
@@ -91,8 +79,3 @@ def _split(text: str) -> SplitResult | None:
 
 def _segments(parts: SplitResult) -> list[str]:
     return [part for part in parts.path.removesuffix("/").removesuffix(".git").split("/") if part]
-
-
-def _shown(text: str) -> str:
-    """Show an address without what stands before an @: it may be a password."""
-    return repr(text.rpartition("@")[2][:LONGEST_URL])

@@ -1,8 +1,9 @@
-"""Where the source of an app is, and what of it is deployed by itself."""
+"""Where the source of an app is, what of it is deployed by itself, and what came of that."""
 
 from dataclasses import dataclass
+from typing import Literal
 
-from paas.core.ids import AppId
+from paas.core.ids import AppId, BuildId
 
 DEFAULT_BRANCH = "main"
 
@@ -22,3 +23,24 @@ class SourceConfig:
     has_webhook_secret: bool
     created_at: float
     updated_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Of what a build is that a source config asked for; `key` recognises a repeated request."""
+
+    branch: str
+    pull_request: int | None = None
+    key: str | None = None
+    request_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of a delivery for one app."""
+
+    app_id: AppId
+    action: Literal["build", "delete_environment", "none"]
+    reason: str  # for people
+    environment: str | None = None
+    build_id: BuildId | None = None

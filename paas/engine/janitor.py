@@ -9,12 +9,13 @@ from paas.core.ids import TaskId
 from paas.core.ports import Sweeper
 from paas.core.states import DeploymentState
 from paas.engine.world import World
-from paas.store import apps, artifacts, deployments, feed, tasks, transitions
+from paas.store import apps, artifacts, deliveries, deployments, feed, tasks, transitions
 
 logger = logging.getLogger(__name__)
 
 EVERY_SECS = 600.0
 KEYS_KEPT_SECS = 7 * 24 * 3600.0
+DELIVERIES_KEPT_SECS = 30 * 24 * 3600.0  # GitHub lets one be sent again for three days
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,7 @@ class Janitor:
             await tasks.delete_ended(tx, keep_per_deployment=kept.tasks_per_deployment)
             await feed.delete_old(tx, keep=kept.events)
             await deployments.forget_keys(tx, before=now - KEYS_KEPT_SECS)
+            await deliveries.forget(tx, before=now - DELIVERIES_KEPT_SECS)
         await kept.keep_logs(await tasks.ids_known(database.reader))
         await kept.keep_artifacts(await artifacts.contents(database.reader))
         await kept.keep_programs(await deployments.programs_in_use(database.reader))

@@ -39,7 +39,7 @@ def test_an_address_that_may_be_fetched_from_is_taken_as_it_is(url: str) -> None
         "https:///owner/name",
         "https://github.com/owner/na me",
         "https://github.com/owner/n\u00e4me",
-        "https://github.com/owner/" + "n" * 1024,
+        "https://github.com/owner/" + "n" * 2048,
     ],
 )
 def test_any_other_address_is_refused(url: str) -> None:

@@ -24,14 +24,19 @@ async def read_json(request: web.Request, kind: type[S]) -> S:
             f"cannot read the body: its type is {given}" if given else "cannot read the body: it has no type",
             hint="send the header Content-Type: application/json",
         )
-    if (request.content_length or 0) > JSON_LIMIT_BYTES:
-        raise _too_large()
+    return decode_json(await read_whole(request, JSON_LIMIT_BYTES), kind)
+
+
+async def read_whole(request: web.Request, limit_bytes: int) -> bytes:
+    """Read a body as it comes, up to a limit. Raises TooLarge, and what `chunks` does."""
+    if (request.content_length or 0) > limit_bytes:
+        raise _too_large(limit_bytes)
     body = bytearray()
     async for chunk in chunks(request):
         body += chunk
-        if len(body) > JSON_LIMIT_BYTES:
-            raise _too_large()
-    return decode_json(bytes(body), kind)
+        if len(body) > limit_bytes:
+            raise _too_large(limit_bytes)
+    return bytes(body)
 
 
 async def chunks(request: web.Request) -> AsyncIterator[bytes]:
@@ -73,5 +78,5 @@ async def _say_continue(request: web.Request) -> None:
             transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
-def _too_large() -> TooLarge:
-    return TooLarge(f"cannot read the body: it has more than {JSON_LIMIT_BYTES} bytes")
+def _too_large(limit_bytes: int) -> TooLarge:
+    return TooLarge(f"cannot read the body: it has more than {limit_bytes} bytes")

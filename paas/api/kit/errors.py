@@ -19,6 +19,7 @@ from paas.core.errors import (
     PaasError,
     Stale,
     TooLarge,
+    Unauthorized,
     Unavailable,
     UnsupportedMedia,
 )
@@ -29,6 +30,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 STATUS: Mapping[type[PaasError], HTTPStatus] = {
     BadRequest: HTTPStatus.BAD_REQUEST,
+    Unauthorized: HTTPStatus.UNAUTHORIZED,
     Forbidden: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,
     Conflict: HTTPStatus.CONFLICT,

@@ -8,8 +8,8 @@ from msgspec import UNSET, Meta, UnsetType
 from paas.api.native.answers import Moment
 from paas.core.ids import AppId
 from paas.core.model import DEVELOPMENT
-from paas.core.repositories import LONGEST_URL
 from paas.core.source_config import DEFAULT_BRANCH
+from paas.core.sources import LONGEST_PATH, LONGEST_REF, LONGEST_URL
 from paas.specs.fields import END, Slug
 
 Branch = Annotated[
@@ -17,7 +17,7 @@ Branch = Annotated[
     Meta(
         pattern=r"^(?![-/])[^\x00-\x20\x7f~^:?*\[\\]+" + END,
         min_length=1,
-        max_length=255,
+        max_length=LONGEST_REF,
         description="a branch: 1 to 255 characters without spaces and ~^:?*[\\",
     ),
 ]
@@ -25,7 +25,7 @@ Folder = Annotated[
     str,
     Meta(
         pattern=r"^(?!/)[^\x00]*" + END,
-        max_length=1024,
+        max_length=LONGEST_PATH,
         description="a folder in the repository, such as services/api; empty: its root",
     ),
 ]

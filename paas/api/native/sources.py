@@ -1,13 +1,13 @@
 """/api/v1/apps/{id}/source-config: where an app's source is."""
 
 from http import HTTPStatus
-from pathlib import PurePosixPath
 
 from paas.api.kit.routes import Call, Reply, Route, route
 from paas.api.kit.times import rfc3339
 from paas.api.native import params, source_fields, views
 from paas.core import source_config
-from paas.core.errors import Invalid, NotSupported
+from paas.core.errors import NotSupported
+from paas.core.sources import check_path, check_ref
 from paas.engine.commands.sources import SourceRequest, no_source
 from paas.store import source_configs
 
@@ -34,8 +34,8 @@ async def put_source(call: Call[params.AppPath, source_fields.PutSource]) -> Rep
         SourceRequest(
             app_id=call.params.app_id,
             repository_url=body.repository_url,
-            branch=_branch(body.branch),
-            path=_folder(body.path),
+            branch=check_ref(body.branch, field="branch"),
+            path=check_path(body.path),
             auto_deploy=body.auto_deploy,
             previews=body.previews,
             environment=body.environment,
@@ -51,19 +51,6 @@ async def delete_source(call: Call[params.AppPath, None]) -> Reply:
     """Forget where an app's source is, with its token and webhook secret."""
     await call.parts.commands.sources.delete(call.params.app_id)
     return Reply(status=HTTPStatus.NO_CONTENT)
-
-
-def _branch(text: str) -> str:
-    if ".." in text or "@{" in text or text.endswith(("/", ".", ".lock")):
-        raise Invalid(f"cannot use {text} as a branch: Git allows no such name", field="branch")
-    return text
-
-
-def _folder(text: str) -> str:
-    path = PurePosixPath(text)
-    if ".." in path.parts:
-        raise Invalid(f"cannot build {text}: it leads out of the repository", field="path")
-    return "" if path == PurePosixPath() else str(path)
 
 
 def _shape(config: source_config.SourceConfig) -> source_fields.SourceConfig:

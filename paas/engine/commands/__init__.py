@@ -17,6 +17,7 @@ from paas.engine.commands.builds import (
 )
 from paas.engine.commands.deployments import DeploymentCommands, DeployRequest
 from paas.engine.commands.environments import EnvironmentCommands
+from paas.engine.commands.hooks import HookCommands
 from paas.engine.commands.registries import RegistryCommands
 from paas.engine.commands.releases import ReleaseCommands
 from paas.engine.commands.sources import SourceCommands
@@ -34,6 +35,7 @@ class Commands:
     builds: BuildCommands
     deployments: DeploymentCommands
     environments: EnvironmentCommands
+    hooks: HookCommands
     registries: RegistryCommands
     releases: ReleaseCommands
     sources: SourceCommands
@@ -54,12 +56,14 @@ class Commands:
     ) -> "Commands":
         versions = Versions(database, clock, poke, tcp_ports or TcpPortRange())
         building = BuildCommands(database, sources, clock, poke_builds)
+        environments = EnvironmentCommands(database, clock, poke, poke_builds)
         return cls(
             apps=AppCommands(database, clock, poke),
             artifacts=ArtifactCommands(database, files, clock, poke),
             builds=building,
             deployments=DeploymentCommands(database, clock, poke, versions),
-            environments=EnvironmentCommands(database, clock, poke, poke_builds),
+            environments=environments,
+            hooks=HookCommands(database, vault, clock, building, environments),
             registries=RegistryCommands(database, vault, clock),
             releases=ReleaseCommands(database, versions, building),
             sources=SourceCommands(database, vault, clock),

@@ -15,3 +15,25 @@ CREATE TABLE source_configs (
     updated_at REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX source_configs_by_repository ON source_configs (repository);
+
+-- What webhooks brought, and what came of it: a delivery that is repeated gets the same answer and changes nothing.
+CREATE TABLE deliveries (
+    app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
+    id TEXT NOT NULL, -- as its sender counts it
+    outcome TEXT NOT NULL,
+    received_at REAL NOT NULL,
+    PRIMARY KEY (app_id, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX deliveries_by_age ON deliveries (received_at);
+
+-- Of what in the repository a build is, where a source config asked for it.
+CREATE TABLE source_builds (
+    build_id TEXT PRIMARY KEY REFERENCES builds (id) ON DELETE CASCADE,
+    app_id TEXT NOT NULL,
+    branch TEXT NOT NULL,
+    pull_request INTEGER,
+    trigger_key TEXT, -- by which a repeated request is known
+    request_sha256 TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX source_builds_by_app ON source_builds (app_id);
+CREATE UNIQUE INDEX source_builds_by_key ON source_builds (app_id, trigger_key) WHERE trigger_key IS NOT NULL;
