@@ -95,6 +95,25 @@ class Spec(Record, frozen=True, kw_only=True):
     start_timeout_secs: float = 60
     stop_grace_secs: float = 10
     image: str | None = None
+    artifact_id: str | None = None
+
+
+class Environment(Record, frozen=True, kw_only=True):
+    slug: str
+    current_deployment_id: str | None = None
+    current_version: int | None = None
+    activity: str | None = None
+    url: str | None = None
+
+
+class EnvironmentPage(Record, frozen=True, kw_only=True):
+    data: tuple[Environment, ...]
+    total: int
+
+
+class Released(Record, frozen=True, kw_only=True):
+    deployment_id: str | None = None
+    build_id: str | None = None  # of one that goes on, in its place
 
 
 class Deployment(Record, frozen=True, kw_only=True):
@@ -186,6 +205,7 @@ class TaskPage(Record, frozen=True, kw_only=True):
 
 class Artifact(Record, frozen=True, kw_only=True):
     id: str
+    name: str
     size: int | None = None
 
 

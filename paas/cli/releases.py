@@ -1,0 +1,133 @@
+"""releases, promote, rollback: the versions of an app, and how one of them is deployed again."""
+
+import re
+from itertools import islice
+
+import click
+
+from paas.cli import apps, environments, output, rollout, watching
+from paas.cli.apps import AppName, app_argument
+from paas.cli.client import Client, decode
+from paas.cli.problems import Problem
+from paas.cli.session import Session, verb
+from paas.cli.views import Artifact, Deployment, Environment, Released
+
+HEADERS = ("VERSION", "STATE", "ENVIRONMENT", "DEPLOYED", "WHAT", "REASON")
+COLOURS = {"active": "green", "failed": "red", "queued": "cyan", "building": "cyan", "starting": "cyan"}
+SHOWN = 20
+REBUILD_SECONDS = 330.0  # the API waits for a build up to five minutes
+
+
+class Version(click.ParamType[int]):
+    """vN or N."""
+
+    name = "version"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        match = re.fullmatch(r"v?([1-9]\d{0,8})", str(value))
+        if match is None:
+            self.fail(f"{value} is no version such as v3", param, ctx)
+        return int(match[1])
+
+
+@click.command("releases")
+@app_argument
+@click.option("-n", "count", metavar="N", type=click.IntRange(1, 1000), default=SHOWN, help="How many.")
+@verb
+def releases_command(session: Session, name: AppName, count: int) -> None:
+    """List the newest versions of APP: where, how, when and what."""
+    client = session.client
+    app = apps.find(client, name)
+    if session.as_json:
+        query = {"page_size": min(count, apps.PAGE)}
+        output.document(client.get(f"/api/v1/apps/{app.id}/deployments", query))
+        return
+    found = list(islice(apps.deployments(client, app), count))
+    if not found:
+        session.say(f"{app.title} has no version yet")
+        return
+    names = _artifact_names(client, found)
+    output.table(
+        HEADERS,
+        [_row(each, names) for each in found],
+        colours=[COLOURS.get(each.state) for each in found],
+    )
+
+
+@click.command("rollback")
+@app_argument
+@click.argument("version", metavar="[vN]", type=Version(), required=False)
+@click.option("--environment", metavar="NAME", help="Where; else where the app is served from.")
+@verb
+def rollback_command(session: Session, name: AppName, version: int | None, environment: str | None) -> None:
+    """Deploy again what was current before in APP, or version vN."""
+    client = session.client
+    app = apps.find(client, name)
+    wish = {"version": version, "environment": environment}
+    raw = client.call("POST", f"/api/v1/apps/{app.id}/rollback", body=wish)
+    _follow(session, name, raw)
+
+
+@click.command("promote")
+@app_argument
+@click.option("--from", "source", metavar="NAME", default="development", show_default=True, help="Of where.")
+@click.option("--to", "target", metavar="NAME", default="production", show_default=True, help="Into where.")
+@click.option("--rebuild", is_flag=True, help="Build its source anew.")
+@verb
+def promote_command(session: Session, name: AppName, *, source: str, target: str, rebuild: bool) -> None:
+    """Deploy what is current in one environment of APP into another, whose variables apply."""
+    client = session.client
+    app = apps.find(client, name)
+    current = decode(environments.find_raw(client, app, source), Environment).current_deployment_id
+    if current is None:
+        raise Problem(
+            f"cannot promote {name}: nothing is current in {source}",
+            hint=f"paas environments list {name}",
+        )
+    if rebuild and not session.as_json:
+        output.step(f"Building the source of what runs in {source} anew")
+    raw = client.call(
+        "POST",
+        f"{watching.path(current)}/promote",
+        body={"strategy": "rebuild" if rebuild else "instant", "environment": target},
+        timeout=REBUILD_SECONDS,
+    )
+    _follow(session, name, raw)
+
+
+def _follow(session: Session, name: AppName, raw: bytes) -> None:
+    """Follow the deployment that was made, or say how a build that goes on is followed."""
+    released = decode(raw, Released)
+    if released.deployment_id is not None:
+        made = watching.look(session.client, released.deployment_id).deployment
+        rollout.follow(session, str(name), made)
+        return
+    if session.as_json:
+        output.document(raw)
+    session.say(f"The build takes long, and goes on: paas builds logs -f {released.build_id}")
+
+
+def _artifact_names(client: Client, found: list[Deployment]) -> dict[str, str]:
+    """Name the artifacts of some deployments, of which some may be deleted."""
+    names = {}
+    for artifact_id in {each.spec.artifact_id for each in found if each.spec.artifact_id is not None}:
+        try:
+            names[artifact_id] = decode(client.get(f"/api/v1/artifacts/{artifact_id}"), Artifact).name
+        except Problem as problem:
+            if problem.code != "ARTIFACT_NOT_FOUND":
+                raise
+            names[artifact_id] = "deleted"
+    return names
+
+
+def _row(each: Deployment, names: dict[str, str]) -> tuple[str, ...]:
+    spec = each.spec
+    what = spec.image or (None if spec.artifact_id is None else names[spec.artifact_id])
+    return (
+        f"v{each.version}",
+        each.state,
+        each.environment_slug,
+        output.ago(each.created_at),
+        what or "-",
+        each.reason or "-",
+    )
