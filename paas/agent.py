@@ -20,9 +20,7 @@ from paas.config import BadConfig, Config, split_address
 from paas.core.checks import Check
 from paas.core.errors import PaasError
 from paas.docker.probe import check_engine
-from paas.engine.commands import Commands, TcpPortRange
 from paas.engine.janitor import Janitor, Retention
-from paas.engine.ports import is_free
 from paas.engine.reconciler import Reconciler
 from paas.parts import Parts, wired
 from paas.proxy.limits import ProxyLimits
@@ -130,16 +128,7 @@ def _api_parts(config: Config, user: AppsUser, parts: Parts, proxy_port: int) ->
         port=config.proxy.public_port or proxy_port,
     )
     return ApiParts(
-        commands=Commands.over(
-            world.database,
-            parts.files,
-            parts.vault,
-            world.clock,
-            world.poke,
-            sources=parts.build_files,
-            poke_builds=parts.builds.poke,
-            tcp_ports=_tcp_ports(config),
-        ),
+        commands=parts.commands,
         reader=world.database.reader,
         feed=Feed(world.database),
         live=parts.router,
@@ -193,15 +182,6 @@ def _janitor(config: Config, parts: Parts) -> Janitor:
             keep_programs=parts.builder.keep_only,
             also=(parts.builds.tidy,),
         ),
-    )
-
-
-def _tcp_ports(config: Config) -> TcpPortRange:
-    host, _ = split_address(config.proxy.listen)
-    return TcpPortRange(
-        first=config.proxy.tcp_first_port,
-        last=config.proxy.tcp_last_port,
-        is_free=functools.partial(is_free, host=host),
     )
 
 

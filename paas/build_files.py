@@ -72,7 +72,7 @@ class BuildFiles:
         try:
             yield folder
         finally:
-            await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+            await asyncio.shield(asyncio.to_thread(_remove, folder))
 
     async def keep_only(self, wanted: Callable[[], Awaitable[Iterable[BuildId]]]) -> None:
         """Delete what all other builds worked on, but not what arrives just now.
@@ -111,6 +111,12 @@ class BuildFiles:
     def _delete(self, *build_ids: BuildId) -> None:
         for build_id in build_ids:
             shutil.rmtree(self._root / build_id, ignore_errors=True)
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):  # an archive is beside it
+        folder.parent.rmdir()
 
 
 def _make_empty(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import importlib
 import os
 import time
@@ -17,6 +18,7 @@ from paas.apps_user import AppsUser
 from paas.artifacts import ArtifactFiles
 from paas.build_files import BuildFiles
 from paas.build_logs import BuildLogs
+from paas.build_parts import BuildParts, build_world
 from paas.builders.archive import ArchiveBuilder
 from paas.builders.unpack import UnpackLimits
 from paas.config import Config, split_address
@@ -24,9 +26,11 @@ from paas.core.ports import Driver, ImageBuilder
 from paas.core.spec import ProcessType
 from paas.drivers.process import ProcessDriver
 from paas.engine.admission import read_host_memory
-from paas.engine.builds import Builds, BuildWorld
+from paas.engine.builds import Builds
+from paas.engine.commands import Commands, TcpPortRange
 from paas.engine.metering import Metering
 from paas.engine.neighbours import ProxyPlace
+from paas.engine.ports import is_free
 from paas.engine.reconciler import Pokes
 from paas.engine.world import EngineSettings, World
 from paas.lazily import Lazily, LazyBuilder, LazyDriver
@@ -64,8 +68,8 @@ class Parts:
     files: ArtifactFiles
     builder: ArchiveBuilder
     logs: TaskLogs
+    commands: Commands
     builds: Builds
-    build_files: BuildFiles
     build_logs: BuildLogs
     vault: Vault
     containers: "Lazily[Containers]"
@@ -104,7 +108,7 @@ async def wired(
         opened: AbstractAsyncContextManager[Containers] = module.opened(config, state, database, vault, clock)
         return opened
 
-    async def open_image_maker() -> ImageBuilder:
+    async def open_image_builder() -> ImageBuilder:
         return (await containers.get()).image_maker
 
     async with (
@@ -141,6 +145,17 @@ async def wired(
         )
         build_files = BuildFiles(state.builds, config.builds.context_bytes)
         build_logs = BuildLogs(state.builds, clock, kept_bytes=config.builds.log_bytes)
+        builds_poked = asyncio.Event()
+        commands = Commands.over(
+            database,
+            files,
+            vault,
+            clock,
+            pokes.poke,
+            sources=build_files,
+            poke_builds=builds_poked.set,
+            tcp_ports=_tcp_ports(config),
+        )
         yield Parts(
             state=state,
             world=world,
@@ -151,18 +166,22 @@ async def wired(
             builder=builder,
             logs=logs,
             builds=Builds(
-                BuildWorld(
-                    database=database,
-                    clock=clock,
-                    files=build_files,
-                    logs=build_logs,
-                    open_builder=open_image_maker,
-                    unpack=UnpackLimits(bytes=config.builds.context_bytes, files=config.builds.context_files),
-                    at_once=config.builds.at_once,
-                    kept_per_app=config.retention.builds_per_app,
-                )
+                build_world(
+                    config,
+                    BuildParts(
+                        database=database,
+                        clock=clock,
+                        vault=vault,
+                        commands=commands,
+                        artifacts=files,
+                        files=build_files,
+                        logs=build_logs,
+                        open_image_builder=open_image_builder,
+                    ),
+                ),
+                builds_poked,
             ),
-            build_files=build_files,
+            commands=commands,
             build_logs=build_logs,
             vault=vault,
             containers=containers,
@@ -177,6 +196,15 @@ def _settings(config: Config) -> EngineSettings:
         drain=timedelta(seconds=config.tasks.drain_secs),
         reserved_memory_percent=config.tasks.reserved_memory_percent,
         starts_at_once=config.tasks.starts_at_once or 2 * (os.cpu_count() or 1),
+    )
+
+
+def _tcp_ports(config: Config) -> TcpPortRange:
+    host, _ = split_address(config.proxy.listen)
+    return TcpPortRange(
+        first=config.proxy.tcp_first_port,
+        last=config.proxy.tcp_last_port,
+        is_free=functools.partial(is_free, host=host),
     )
 
 

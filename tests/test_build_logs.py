@@ -6,7 +6,7 @@ import pytest
 
 from paas.build_logs import LONGEST_PIECE, BuildLogs
 from paas.core.ids import BuildId
-from tests.engine.test_builds import SteadyClock
+from tests.engine.build_rig import SteadyClock
 
 KEPT_BYTES = 100_000
 BUILD = BuildId("one")

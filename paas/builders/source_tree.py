@@ -57,6 +57,12 @@ def digest_of(tree: Path) -> str:
     return digest.hexdigest()
 
 
+def digest_of_file(tree: Path, name: str) -> str:
+    """Name the contents of one file of a tree; empty if it is no plain file."""
+    path = tree / name
+    return _digest_of_file(str(path)).hex() if path.is_file() and not path.is_symlink() else ""
+
+
 def _entries(folder: Path, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
     for entry in sorted(os.scandir(folder), key=lambda each: each.name):
         yield prefix + entry.name, entry

@@ -153,6 +153,19 @@ class ImageBuilder(Protocol):
         """
 
 
+class RepositoryFetcher(Protocol):
+    """Gets source from Git servers."""
+
+    async def fetch(
+        self, url: str, *, ref: str | None, token: str | None, into: Path, report: BuildReport
+    ) -> str:
+        """Put the files of one commit into an empty folder, and return its full id.
+
+        Raises Invalid, BuildFailed, BadArchive and Unavailable; then the folder may hold a part. A cancel
+        ends every process.
+        """
+
+
 class SourceBuilder(Protocol):
     """Makes programs from source."""
 

@@ -27,13 +27,15 @@ OURS = frozenset({"HOST", "PORT"})  # variables that the agent sets
 LARGEST_ENVIRON_BYTES = 64 * 1024
 
 
-def complete(defaults: Mapping[str, object] | None, fields: SpecFields) -> Spec:
-    """Lay a request over the app's default_deployment_spec, and that over our own defaults.
+def complete(defaults: Mapping[str, object] | None, *layers: SpecFields) -> Spec:
+    """Lay requests, the last above all, over the app's default_deployment_spec and our own defaults.
 
     Raises Invalid.
     """
-    of_app = msgspec.convert(dict(defaults or {}), SpecFields)
-    return _whole_spec(_overlay(_overlay(Spec(), of_app), fields))
+    spec = _overlay(Spec(), msgspec.convert(dict(defaults or {}), SpecFields))
+    for fields in layers:
+        spec = _overlay(spec, fields)
+    return _whole_spec(spec)
 
 
 def changed(spec: Spec, fields: SpecFields) -> Spec:

@@ -22,7 +22,11 @@ async def insert(tx: Tx, artifact: Artifact) -> None:
             artifact.uploaded_at,
         ),
     )
-    await feed.append(tx, "artifact.created", at=artifact.created_at, facts={"artifact_id": artifact.id})
+    facts: dict[str, object] = {"artifact_id": artifact.id}
+    await feed.append(tx, "artifact.created", at=artifact.created_at, facts=facts)
+    if artifact.sha256 is not None:
+        facts |= {"size_bytes": artifact.size_bytes}
+        await feed.append(tx, "artifact.uploaded", at=artifact.created_at, facts=facts)
 
 
 async def fill(tx: Tx, artifact_id: ArtifactId, *, sha256: str, size_bytes: int, now: float) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from paas.core.builds import Build
+from paas.core.builds import DOCKERFILE, Build
 from paas.core.errors import Stale
 from paas.core.ids import AppId, ArtifactId, BuildId
 from paas.core.states import UNFINISHED_BUILD, BuildState
@@ -126,12 +126,17 @@ async def maker_of(reader: Reader, app_id: AppId, artifact_id: ArtifactId) -> Bu
     return None if value is None else BuildId(str(value))
 
 
-async def with_wanted_sources(reader: Reader) -> set[BuildId]:
-    """Name the builds whose source may be built again: those to be done, and those of what is current."""
+async def with_wanted_sources(reader: Reader, *, ended_after: float) -> set[BuildId]:
+    """Name the builds whose source may be built again.
+
+    Those to be done, those that succeeded after a moment, and those of what is current or may become so.
+    """
     found = await reader.all(
-        f"SELECT id FROM builds WHERE state IN {UNFINISHED}"
-        " UNION SELECT d.build_id FROM environments e JOIN deployments d ON d.id = e.current_deployment_id"
-        " WHERE d.build_id IS NOT NULL"
+        f"SELECT id FROM builds WHERE state IN {UNFINISHED} OR state = 'succeeded' AND ended_at > ?"
+        " UNION SELECT build_id AS id FROM deployments WHERE build_id IS NOT NULL"
+        "  AND (state IN ('queued', 'building', 'starting') OR id IN"
+        "   (SELECT current_deployment_id FROM environments))",
+        (ended_after,),
     )
     return {row["id"] for row in found}
 
@@ -152,14 +157,38 @@ async def images_in_use(reader: Reader, *, ended_after: float) -> set[str]:
     return {row["name"] for row in found}
 
 
-async def delete_ended(tx: Tx, *, keep_per_app: int) -> None:
-    """Delete the oldest ended builds beyond a number per app."""
-    await tx.write(
-        "DELETE FROM builds WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER"
+async def some_made_images(reader: Reader) -> bool:
+    """Say whether builds may have left anything in the container engine."""
+    value = await reader.value(
+        "SELECT EXISTS (SELECT 1 FROM builds WHERE recipe = ?) OR EXISTS (SELECT 1 FROM build_layers)",
+        (DOCKERFILE,),
+    )
+    return bool(value)
+
+
+async def delete_ended(tx: Tx, *, keep_per_app: int, now: float) -> None:
+    """Delete the oldest ended builds beyond a number per app, but none whose result a deployment runs.
+
+    Their artifacts go with them, unless a deployment or another build has the same.
+    """
+    gone = await tx.all(
+        "SELECT id, artifact_id FROM (SELECT id, artifact_id, row_number() OVER"
         " (PARTITION BY app_id ORDER BY ended_at DESC) AS place FROM builds"
-        " WHERE ended_at IS NOT NULL) WHERE place > ?)",
+        " WHERE ended_at IS NOT NULL) b WHERE place > ?"
+        " AND NOT EXISTS (SELECT 1 FROM deployments WHERE build_id = b.id)",
         (keep_per_app,),
     )
+    for row in gone:
+        await tx.write("DELETE FROM builds WHERE id = ?", (row["id"],))
+    for artifact_id in {row["artifact_id"] for row in gone} - {None}:
+        deleted = await tx.write(
+            "DELETE FROM artifacts WHERE id = ?1"
+            " AND NOT EXISTS (SELECT 1 FROM builds WHERE artifact_id = ?1)"
+            " AND NOT EXISTS (SELECT 1 FROM deployments WHERE artifact_id = ?1)",
+            (artifact_id,),
+        )
+        if deleted:
+            await feed.append(tx, "artifact.deleted", at=now, facts={"artifact_id": artifact_id})
 
 
 async def note_layer(tx: Tx, image_id: str, *, now: float) -> None:

@@ -1,173 +1,20 @@
 """The queue of builds: turns, cancels, what an agent that died leaves, and what is deleted."""
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from paas.build_files import BuildFiles
-from paas.build_logs import BuildLogs
-from paas.builders.unpack import UnpackLimits
-from paas.core.builds import Build, BuiltImage
 from paas.core.errors import BuildFailed, Conflict, NotFound, TooLarge, Unavailable
 from paas.core.ids import AppId, BuildId
-from paas.core.ports import BuildReport, ImageBuilder
 from paas.core.states import BuildState
-from paas.engine.builds import IMAGE_KEPT_SECS, LAYER_KEPT_SECS, Builds, BuildWorld
+from paas.engine.builds import IMAGE_KEPT_SECS, LAYER_KEPT_SECS, SOURCE_KEPT_SECS
 from paas.engine.commands.apps import AppCommands
-from paas.engine.commands.builds import MOST_UNFINISHED, ArchiveSource, BuildCommands, BuildRequest
+from paas.engine.commands.builds import MOST_UNFINISHED
 from paas.store import builds, feed
-from paas.store.database import Database
-from tests.contexts import archive
-from tests.store.records import insert_app, insert_deployment
+from tests.engine.build_rig import BUILT, CONTEXT_LIMIT, Rig, request, running
+from tests.store.records import insert_deployment
 from tests.waiting import until
-
-CONTEXT_LIMIT = 1000
-CONTEXT = archive("FROM scratch\n")
-BUILT = BuiltImage(name="paas/hello:1", id="sha256:1", size_bytes=7)
-
-
-class SteadyClock:
-    """Time that stands still until somebody moves it."""
-
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def now(self) -> float:
-        return self.seconds
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    async def sleep(self, seconds: float) -> None:
-        del seconds
-        await asyncio.sleep(0)
-
-
-@dataclass(slots=True)
-class FakeImageBuilder:
-    """Builds until it is told what comes of it."""
-
-    begun: list[BuildId] = field(default_factory=list)
-    given_up: list[BuildId] = field(default_factory=list)
-    results: dict[BuildId, asyncio.Future[BuiltImage]] = field(default_factory=dict)
-    workspaces: list[Path] = field(default_factory=list)
-    tidied: list[tuple[list[str], set[str]]] = field(default_factory=list)
-
-    async def build(
-        self, build: Build, *, name: str, context: Path, workspace: Path, report: BuildReport
-    ) -> BuiltImage:
-        assert name == f"paas/hello:{build.id}"
-        assert [path.name for path in context.iterdir()] == ["Dockerfile"]
-        assert list(workspace.iterdir()) == [workspace / "source"]
-        (workspace / "file").touch()
-        self.workspaces.append(workspace)
-        await report.say(["building Dockerfile"])
-        await report.made(f"layer of {build.id}")
-        self.begun.append(build.id)
-        self.results[build.id] = asyncio.get_running_loop().create_future()
-        try:
-            return await self.results[build.id]
-        except asyncio.CancelledError:
-            self.given_up.append(build.id)
-            raise
-
-    async def has(self, image_id: str) -> bool:
-        return image_id == BUILT.id
-
-    async def tidy(
-        self, layers: Iterable[str], in_use: Callable[[], Awaitable[Iterable[str]]]
-    ) -> Sequence[str]:
-        layers = list(layers)
-        self.tidied.append((layers, set(await in_use())))
-        return layers[:1]
-
-
-@dataclass(slots=True, kw_only=True)
-class Rig:
-    database: Database
-    app_id: AppId
-    clock: SteadyClock
-    files: BuildFiles
-    folder: Path
-    logs: BuildLogs
-    queue: Builds
-    commands: BuildCommands
-    builder: FakeImageBuilder
-
-    async def ask(self, content: bytes = CONTEXT) -> Build:
-        self.clock.seconds += 1
-        return await self.commands.create(request(self.app_id, content))
-
-    async def read(self, build: Build) -> Build:
-        found = await builds.get(self.database.reader, build.id)
-        assert found is not None
-        return found
-
-    async def begun(self, build: Build) -> None:
-        await until(lambda: build.id in self.builder.begun)
-
-    async def settled(self, build: Build) -> Build:
-        async with asyncio.timeout(10):
-            while (found := await self.read(build)).ended_at is None:  # noqa: ASYNC110 - nothing tells of it
-                await asyncio.sleep(0.01)
-        return found
-
-    async def said(self, build: Build) -> list[str]:
-        return [line.message for line in await self.logs.read(build.id)]
-
-
-def request(app_id: AppId, content: bytes) -> BuildRequest:
-    async def chunks() -> AsyncIterator[bytes]:
-        yield content
-
-    return BuildRequest(app_id=app_id, source=ArchiveSource(chunks=chunks()))
-
-
-@contextlib.asynccontextmanager
-async def running(folder: Path, *, at_once: int = 1, unavailable: bool = False) -> AsyncIterator[Rig]:
-    """Run a queue over the state in a folder; leaving it is its agent's death."""
-    clock, builder = SteadyClock(), FakeImageBuilder()
-    files = BuildFiles(folder / "builds", CONTEXT_LIMIT)
-    logs = BuildLogs(folder / "builds", clock, kept_bytes=100_000)
-
-    async def open_builder() -> ImageBuilder:
-        if unavailable:
-            raise Unavailable("cannot build: no engine answers", hint="start it")
-        return builder
-
-    async with Database.open(folder / "paas.db") as database:
-        queue = Builds(
-            BuildWorld(
-                database=database,
-                clock=clock,
-                files=files,
-                logs=logs,
-                open_builder=open_builder,
-                unpack=UnpackLimits(),
-                at_once=at_once,
-                kept_per_app=2,
-            )
-        )
-        known = await database.reader.one("SELECT id FROM apps")
-        app_id = (await insert_app(database)).id if known is None else AppId(known["id"])
-        async with asyncio.TaskGroup() as group:
-            life = group.create_task(queue.run())
-            yield Rig(
-                database=database,
-                app_id=app_id,
-                clock=clock,
-                files=files,
-                folder=folder / "builds",
-                logs=logs,
-                queue=queue,
-                commands=BuildCommands(database, files, clock, queue.poke),
-                builder=builder,
-            )
-            life.cancel()
 
 
 @pytest.fixture
@@ -188,8 +35,11 @@ async def test_build_runs_and_its_result_is_kept(rig: Rig) -> None:
     assert (found.image, found.image_id, found.image_bytes) == (BUILT.name, BUILT.id, BUILT.size_bytes)
     assert await rig.said(build) == ["building Dockerfile", "Built paas/hello:1, 7 bytes"]
     kinds = [event.kind for event in await feed.Feed(rig.database).after(0)]
-    assert kinds[-3:] == ["build.queued", "build.running", "build.succeeded"]
-    await until(lambda: [path for path in rig.folder.iterdir() if path.is_dir()] == [])
+    assert kinds[-4:] == ["build.queued", "build.running", "build.detected", "build.succeeded"]
+    assert [path for path in rig.folder.iterdir() if path.is_dir()] == [rig.folder / build.id]
+    rig.clock.seconds += SOURCE_KEPT_SECS
+    await rig.queue.tidy()
+    assert [path for path in rig.folder.iterdir() if path.is_dir()] == []
 
 
 async def test_failure_is_told_in_the_row_and_in_the_log(rig: Rig) -> None:
@@ -280,7 +130,7 @@ async def test_builds_of_an_app_that_is_deleted_are_ended(rig: Rig) -> None:
     await rig.begun(build)
 
     await AppCommands(rig.database, rig.clock, lambda _: None).delete(rig.app_id)
-    rig.queue.poke()
+    rig.poked.set()
 
     await until(lambda: rig.builder.given_up == [build.id])
     assert (await rig.read(build)).reason == "its app was deleted"

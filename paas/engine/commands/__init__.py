@@ -40,6 +40,7 @@ class Commands:
     releases: ReleaseCommands
     sources: SourceCommands
     tasks: TaskCommands
+    versions: Versions
 
     @classmethod
     def over(
@@ -68,6 +69,7 @@ class Commands:
             releases=ReleaseCommands(database, versions, building),
             sources=SourceCommands(database, vault, clock),
             tasks=TaskCommands(database, clock, poke),
+            versions=versions,
         )
 
 

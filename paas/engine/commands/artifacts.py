@@ -32,7 +32,7 @@ class ArtifactCommands:
         self._files = files
         self._clock = clock
         self._poke = poke
-        self._owning = asyncio.Lock()  # held while bytes get their owner, or lose the last one
+        self.owning = asyncio.Lock()  # held while bytes get their owner, or lose the last one
 
     async def create(self, *, name: str, content_type: str) -> Artifact:
         artifact = Artifact(
@@ -57,7 +57,7 @@ class ArtifactCommands:
         """
         await _existing(self._database.reader, artifact_id)
         sha256, size_bytes = await self._files.receive(chunks, expected_bytes=expected_bytes)
-        async with self._owning:
+        async with self.owning:
             if not await self._files.has(sha256):
                 raise Unavailable(
                     f"cannot upload to artifact {artifact_id}: the same bytes were deleted meanwhile",
@@ -84,7 +84,7 @@ class ArtifactCommands:
 
         Raises NotFound, and Conflict while a live deployment runs it.
         """
-        async with self._owning:
+        async with self.owning:
             async with self._database.transaction() as tx:
                 artifact = await _existing(tx, artifact_id)
                 user = await artifacts.user_of(tx, artifact_id)

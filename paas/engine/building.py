@@ -1,0 +1,224 @@
+"""One build, from its source to what it made, and to the deployment that follows it."""
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from paas.build_files import BuildFiles
+from paas.build_logs import BuildLogs
+from paas.builders.source_tree import digest_of, digest_of_file, folder_inside, unpack_source
+from paas.builders.unpack import UnpackLimits
+from paas.core.builds import DOCKERFILE, Build, BuildOptions, Recipe, SourceOrder
+from paas.core.errors import BuildFailed, PaasError, Stale
+from paas.core.ids import AppId, BuildId
+from paas.core.model import App
+from paas.core.ports import BuildReport, Clock, ImageBuilder, RepositoryFetcher, SourceBuilder
+from paas.core.states import BuildState
+from paas.engine.build_results import Made, Results
+from paas.store import apps, builds, transitions
+from paas.store.database import Database
+
+logger = logging.getLogger(__name__)
+
+DOCKERFILE_NAME = "Dockerfile"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildWorld:
+    """What builds need, and plain settings."""
+
+    database: Database
+    clock: Clock
+    files: BuildFiles
+    logs: BuildLogs
+    results: Results
+    open_image_builder: Callable[[], Awaitable[ImageBuilder]]  # may load what nobody needed before
+    source_builder: SourceBuilder
+    fetcher: RepositoryFetcher
+    token_for: Callable[[AppId, str], Awaitable[str | None]]  # that a repository is fetched with
+    unpack: UnpackLimits
+    secs: float  # that a source may take to be had
+    at_once: int
+    kept_per_app: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """A source on the disk, and how it is built."""
+
+    build: Build
+    app: App
+    tree: Path
+    recipe: Recipe
+    workspace: Path
+
+
+class Building:
+    """Does one build at a time for each caller. Whatever it is cut off in, it can be begun again."""
+
+    def __init__(self, world: BuildWorld) -> None:
+        self._world = world
+
+    async def perform(self, build: Build) -> None:
+        """Build until the row says what came of it. Raises Stale if somebody else moved it first."""
+        world = self._world
+        report = _Report(world, build.id)
+        if build.state is BuildState.QUEUED:
+            async with world.database.record() as tx:
+                now = world.clock.now()
+                build = await transitions.move_build(tx, build, BuildState.RUNNING, now=now, started_at=now)
+        else:
+            await report.say(["The agent was restarted: the build begins again."])
+        try:
+            async with world.files.workspace(build.id) as workspace:
+                await self._build(build, workspace, report)
+        except Stale:
+            raise
+        except (PaasError, OSError) as error:
+            await self._fail(build, report, error)
+
+    async def _build(self, build: Build, workspace: Path, report: "_Report") -> None:
+        prepared = await self._prepare(build, workspace, report)
+        async with contextlib.AsyncExitStack() as holding:
+            made = await self._made_before(prepared, holding)
+            if made is None:
+                made = await self._make(prepared, report, holding)
+            else:
+                await report.say([f"The same was built before, as build {made.reused_build_id}"])
+            await report.say([made.description])
+            await self._world.results.record(prepared.build, made)
+        logger.info(
+            "Built %s", made.description, extra={"event": "build.succeeded", "build": prepared.build.id}
+        )
+
+    async def _prepare(self, build: Build, workspace: Path, report: BuildReport) -> _Prepared:
+        """Have the source on the disk, find how it is built, and note what was found."""
+        world = self._world
+        app = await apps.get(world.database.reader, build.app_id)
+        if app is None:
+            raise Stale(f"cannot build {build.id}: its app was deleted")
+        try:
+            async with asyncio.timeout(world.secs):
+                root, commit = await self._fetch(build, workspace / "source", report)
+                tree = await asyncio.to_thread(folder_inside, root, build.source.path)
+                recipe = await self._recipe(tree, build.options)
+                fingerprint = await asyncio.to_thread(_fingerprint, tree, recipe, build.options)
+        except TimeoutError:
+            raise BuildFailed(
+                f"cannot build: the source was not there after {world.secs:g} s",
+                hint="builds.timeout_secs in the agent's configuration allows more",
+            ) from None
+        build = replace(
+            build,
+            source=replace(build.source, commit=commit),
+            recipe=recipe.name,
+            fingerprint=fingerprint,
+            updated_at=world.clock.now(),
+        )
+        async with world.database.record() as tx:
+            await builds.note_found(tx, build, now=build.updated_at)
+        return _Prepared(build=build, app=app, tree=tree, recipe=recipe, workspace=workspace)
+
+    async def _fetch(self, build: Build, folder: Path, report: BuildReport) -> tuple[Path, str | None]:
+        """Put the source into a new folder; give its root, and the commit that it is."""
+        world, source = self._world, build.source
+        await asyncio.to_thread(folder.mkdir)
+        if source.url is not None:
+            token = await world.token_for(build.app_id, source.url)
+            commit = await world.fetcher.fetch(
+                source.url, ref=source.ref, token=token, into=folder, report=report
+            )
+            return folder, commit
+        archive = world.files.archive(build.id, source.sha256 or "")
+        wanted = source.path or build.options.dockerfile or DOCKERFILE_NAME
+        return await asyncio.to_thread(unpack_source, archive, folder, world.unpack, wanted=wanted), None
+
+    async def _recipe(self, tree: Path, options: BuildOptions) -> Recipe:
+        names_dockerfile = options.dockerfile or options.target or options.args
+        if options.recipe == DOCKERFILE or (options.recipe is None and names_dockerfile):
+            return Recipe(name=DOCKERFILE)
+        return await self._world.source_builder.detect(tree, options)
+
+    async def _made_before(self, prepared: _Prepared, holding: contextlib.AsyncExitStack) -> Made | None:
+        """Find what the same source became before, and hold it until it is recorded."""
+        if prepared.build.options.no_cache:
+            return None
+        return await holding.enter_async_context(self._world.results.of_the_same(prepared.build))
+
+    async def _make(
+        self, prepared: _Prepared, report: BuildReport, holding: contextlib.AsyncExitStack
+    ) -> Made:
+        world, build = self._world, prepared.build
+        if prepared.recipe.name == DOCKERFILE:
+            builder = await world.open_image_builder()
+            image = await builder.build(
+                build,
+                name=f"paas/{prepared.app.name.lower()}:{build.id}",
+                context=prepared.tree,
+                workspace=prepared.workspace,
+                report=report,
+            )
+            return Made(image=image)
+        await report.say([f"Building by the recipe {prepared.recipe.name}"])
+        program = await world.source_builder.build(await _order(prepared), report)
+        return await holding.enter_async_context(world.results.kept(program))
+
+    async def _fail(self, build: Build, report: BuildReport, error: PaasError | OSError) -> None:
+        reason = error.message if isinstance(error, PaasError) else f"cannot build: {error}"
+        hint = error.hint if isinstance(error, PaasError) else None
+        with contextlib.suppress(OSError):  # it may be what failed
+            await report.say([reason, *([hint] if hint else [])])
+        now = self._world.clock.now()
+        async with self._world.database.record() as tx:
+            await transitions.move_build(tx, build, BuildState.FAILED, now=now, reason=reason, ended_at=now)
+        logger.warning("Build failed: %s", reason, extra={"event": "build.failed", "build": build.id})
+
+
+async def _order(prepared: _Prepared) -> SourceOrder:
+    recipe, workspace = prepared.recipe, prepared.workspace / "build"
+    await asyncio.to_thread(workspace.mkdir)
+    return SourceOrder(
+        build_id=prepared.build.id,
+        tree=prepared.tree,
+        workspace=workspace,
+        recipe=recipe,
+        env={},
+        cache_key=await asyncio.to_thread(_cache_key, prepared.app.id, prepared.tree, recipe),
+        no_cache=prepared.build.options.no_cache,
+    )
+
+
+def _fingerprint(tree: Path, recipe: Recipe, options: BuildOptions) -> str:
+    """Name all that a build's result depends on."""
+    return _digest(digest_of(tree), msgspec.json.encode([recipe, options]).hex())
+
+
+def _cache_key(app_id: AppId, tree: Path, recipe: Recipe) -> str:
+    """Name what an app's builds may keep for each other: the same until a lockfile changes."""
+    contents = [digest_of_file(tree, name) for name in recipe.lockfiles]
+    return _digest(app_id, recipe.name, *recipe.cache, *contents)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+class _Report:
+    """Keeps what one build says and leaves."""
+
+    def __init__(self, world: BuildWorld, build_id: BuildId) -> None:
+        self._world = world
+        self._build_id = build_id
+
+    async def say(self, lines: Sequence[str]) -> None:
+        await self._world.logs.write(self._build_id, lines)
+
+    async def made(self, image_id: str) -> None:
+        async with self._world.database.record() as tx:
+            await builds.note_layer(tx, image_id, now=self._world.clock.now())
