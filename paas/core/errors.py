@@ -100,6 +100,12 @@ class BadArchive(PaasError):
     code = "BAD_ARCHIVE"
 
 
+class BadManifest(PaasError):
+    """A manifest that cannot be used; the message names its file, the line and the cause."""
+
+    code = "BAD_MANIFEST"
+
+
 class BuildFailed(PaasError):
     """A build came to no image; the message names the step, if it was one that failed."""
 
