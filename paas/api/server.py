@@ -30,6 +30,7 @@ from paas.api.native import (
     releases,
     sources,
     tasks,
+    triggers,
 )
 
 FAREWELL_SECS = 1.0  # that requests in progress get when the server closes
@@ -48,6 +49,7 @@ ROUTES: tuple[Route, ...] = (
     *registries.ROUTES,
     *sources.ROUTES,
     *hooks.ROUTES,
+    *triggers.ROUTES,
     *logs.ROUTES,
     *events.ROUTES,
     *releases.ROUTES,

@@ -66,6 +66,9 @@ class ApiParts:
     allowed_hosts: frozenset[str] = field(default_factory=frozenset)  # beside localhost and where it listens
     blocked_uid: int | None = None  # the user id of hosted apps, if it is not the agent's own
     heartbeat_secs: float = 15.0
+    build_wait_secs: float = (
+        300.0  # that an answer waits for a build: contract of the native API, section 1.4
+    )
 
 
 PARTS = web.AppKey("parts", ApiParts)

@@ -12,8 +12,6 @@ from paas.core.ids import BuildId, DeploymentId
 from paas.core.states import UNFINISHED_BUILD, BuildState
 from paas.store import builds
 
-LONGEST_SECS = 300.0  # contract of the native API, section 1.4
-
 
 async def deployed(parts: ApiParts, build: Build) -> DeploymentId | Reply:
     """Wait for what a build deploys, or give the answer that it goes on.
@@ -22,13 +20,10 @@ async def deployed(parts: ApiParts, build: Build) -> DeploymentId | Reply:
     """
     seen = await parts.feed.last_seq()
     try:
-        async with asyncio.timeout(LONGEST_SECS):
+        async with asyncio.timeout(parts.build_wait_secs):
             ended = await _ended(parts, build, seen)
     except TimeoutError:
-        goes_on = answers.BuildGoesOn(
-            build_id=build.id, message=f"The build goes on: GET /api/v1/builds/{build.id}"
-        )
-        return Reply(body=goes_on, status=HTTPStatus.ACCEPTED)
+        return goes_on(build)
     if ended.state is not BuildState.SUCCEEDED or ended.deployment_id is None:
         raise Invalid(
             f"cannot deploy: build {build.id} {ended.state}" + (f": {ended.reason}" if ended.reason else ""),
@@ -36,6 +31,12 @@ async def deployed(parts: ApiParts, build: Build) -> DeploymentId | Reply:
             hint=f"GET /api/v1/builds/{build.id}/logs shows what it said",
         )
     return ended.deployment_id
+
+
+def goes_on(build: Build) -> Reply:
+    """Say where a build is that nobody waits for."""
+    body = answers.BuildGoesOn(build_id=build.id, message=f"The build goes on: GET /api/v1/builds/{build.id}")
+    return Reply(body=body, status=HTTPStatus.ACCEPTED)
 
 
 async def _ended(parts: ApiParts, build: Build, seen: int) -> Build:

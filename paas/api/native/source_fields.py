@@ -6,7 +6,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from paas.api.native.answers import Moment
-from paas.core.ids import AppId
+from paas.api.native.params import NewDeployment
+from paas.core.ids import AppId, DeploymentId
 from paas.core.model import DEVELOPMENT
 from paas.core.source_config import DEFAULT_BRANCH
 from paas.core.sources import LONGEST_PATH, LONGEST_REF, LONGEST_URL
@@ -76,3 +77,35 @@ class SourceConfig(msgspec.Struct, kw_only=True):
     environment: str
     created_at: Moment
     updated_at: Moment
+
+
+class TriggerHeaders(NewDeployment, forbid_unknown_fields=True, kw_only=True):
+    prefer: (
+        Annotated[str, Meta(max_length=255, description="respond-async: answer before anything is built")]
+        | None
+    ) = msgspec.field(default=None, name="Prefer")
+
+
+class Trigger(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    branch: Branch | None = None
+    ref: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=LONGEST_REF,
+                description="the id of a commit; null: the branch's last",
+            ),
+        ]
+        | None
+    ) = None
+    skip_build: Annotated[
+        bool, Meta(description="deploy what the newest successful build came to, and build nothing")
+    ] = False
+    environment: Slug = DEVELOPMENT
+
+
+class Triggered(msgspec.Struct, kw_only=True):
+    deployment_id: DeploymentId
+    status: Literal["pending"] = "pending"
+    message: str = "Deployment created and scheduler notified"

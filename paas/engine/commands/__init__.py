@@ -23,6 +23,7 @@ from paas.engine.commands.releases import ReleaseCommands
 from paas.engine.commands.sources import SourceCommands
 from paas.engine.commands.tasks import TaskCommands
 from paas.engine.commands.tcp_ports import TcpPortRange
+from paas.engine.commands.triggers import TriggerCommands
 from paas.engine.commands.versions import Versions
 from paas.store.database import Database
 from paas.vault import Vault
@@ -41,6 +42,7 @@ class Commands:
     sources: SourceCommands
     tasks: TaskCommands
     versions: Versions
+    triggers: TriggerCommands
 
     @classmethod
     def over(
@@ -58,6 +60,7 @@ class Commands:
         versions = Versions(database, clock, poke, tcp_ports or TcpPortRange())
         building = BuildCommands(database, sources, clock, poke_builds)
         environments = EnvironmentCommands(database, clock, poke, poke_builds)
+        releases = ReleaseCommands(database, versions, building)
         return cls(
             apps=AppCommands(database, clock, poke),
             artifacts=ArtifactCommands(database, files, clock, poke),
@@ -66,10 +69,11 @@ class Commands:
             environments=environments,
             hooks=HookCommands(database, vault, clock, building, environments),
             registries=RegistryCommands(database, vault, clock),
-            releases=ReleaseCommands(database, versions, building),
+            releases=releases,
             sources=SourceCommands(database, vault, clock),
             tasks=TaskCommands(database, clock, poke),
             versions=versions,
+            triggers=TriggerCommands(database, building, releases),
         )
 
 

@@ -135,6 +135,7 @@ class HookCommands:
             push.commit,
             Rollout(environment=config.environment, cause="push"),
             Origin(branch=push.branch),
+            replaces=True,
         )
         return Outcome(
             app_id=config.app_id,

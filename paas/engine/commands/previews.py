@@ -65,6 +65,7 @@ class Previews:
             news.commit,
             Rollout(environment=slug, spec=SPEC, cause="pull_request"),
             Origin(branch=news.branch, pull_request=news.number),
+            replaces=True,
         )
         return Outcome(
             app_id=config.app_id,
