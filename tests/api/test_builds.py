@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 import pytest
 
+from paas.core.builds import Rollout
 from paas.core.ids import BuildId
 from paas.core.states import BuildState
 from paas.store import builds, transitions
@@ -191,3 +192,86 @@ async def ended(stream: Stream) -> None:
     async with asyncio.timeout(LIMIT_SECS):
         rest = await stream.response.content.read()
     assert not rest.replace(b":", b"").strip()
+
+
+async def test_repository_is_named_in_json(api: Api) -> None:
+    app = await api.app()
+    body = {
+        "app_id": app["id"],
+        "git": {"url": "https://git.example/me/hello.git", "ref": "v1", "path": "services//api/"},
+        "environment": "staging",
+        "deploy": True,
+        "spec": {"replicas": 2},
+        "recipe": "python",
+        "commands": ["make"],
+        "start": "./run",
+    }
+
+    status, build = await api.ask("POST", "/api/v1/builds", body)
+
+    assert status == HTTPStatus.ACCEPTED, build
+    source = {"kind": "git", "url": "https://git.example/me/hello.git", "ref": "v1", "path": "services/api"}
+    assert build["source"] == source | {"commit": None, "sha256": None, "size": None}
+    assert (build["environment"], build["deploy"], build["cause"]) == ("staging", True, "request")
+    assert (build["recipe"], build["commands"], build["start"]) == ("python", ["make"], "./run")
+    record = await builds.get(api.database.reader, BuildId(build["id"]))
+    assert record is not None
+    assert record.rollout == Rollout(environment="staging", spec={"replicas": 2})
+
+
+async def test_archive_says_in_the_query_what_follows(api: Api) -> None:
+    build = await queued(api, '&deploy=true&environment=production&path=web&commands=["make","make it"]')
+
+    assert (build["deploy"], build["environment"]) == (True, "production")
+    assert (build["source"]["path"], build["commands"]) == ("web", ["make", "make it"])
+    assert build["source"]["size"] == build["context_size"]
+
+
+async def test_list_shows_those_of_one_state(api: Api) -> None:
+    build = await queued(api)
+
+    for state, total in (("queued", 1), ("running", 0)):
+        _, page = await api.ask("GET", f"/api/v1/builds?state={state}&app_id={build['app_id']}")
+        assert page["total"] == total
+    assert (await api.ask("GET", "/api/v1/builds?state=lost"))[0] == HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+GIT = {"url": "https://git.example/me/hello.git"}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "git"),
+        ({"git": GIT}, "app_id"),
+        ({"name": "hello", "git": {}}, "git.url"),
+        ({"name": "hello", "git": {"url": "file:///etc"}}, "git.url"),
+        ({"name": "hello", "git": {"url": "https://me:secret@git.example/a/b"}}, "git.url"),
+        ({"name": "hello", "git": GIT | {"ref": "--upload-pack=x"}}, "git.ref"),
+        ({"name": "hello", "git": GIT | {"path": "../x"}}, "git.path"),
+        ({"name": "hello", "git": GIT, "environment": "No!"}, "environment"),
+        ({"name": "hello", "git": GIT, "deploy": True, "spec": {"replicas": -1}}, "spec.replicas"),
+        ({"name": "hello", "git": GIT, "deploy": True, "spec": {"image": "nginx"}}, "spec.image"),
+        ({"name": "hello", "git": GIT, "deploy": True, "spec": {"env": {"A": "1"}}}, "spec.env"),
+        (
+            {"name": "hello", "git": GIT, "deploy": True, "spec": {"resources": {"cpu": "x"}}},
+            "spec.resources.cpu",
+        ),
+        ({"name": "hello", "git": GIT, "spec": {"replicas": 1}}, "spec"),
+        ({"name": "hello", "git": GIT, "commands": ["a\nb"]}, "commands.0"),
+        ({"name": "hello", "git": GIT, "dockerfile": "/x"}, "dockerfile"),
+    ],
+)
+async def test_what_json_says_is_refused_by_field(api: Api, body: Json, field: str) -> None:
+    await api.app()
+
+    status, answer = await api.ask("POST", "/api/v1/builds", body)
+
+    assert (status, answer.get("field")) == (HTTPStatus.UNPROCESSABLE_ENTITY, field), answer
+    assert "secret" not in str(answer)
+
+
+async def test_json_and_query_do_not_mix(api: Api) -> None:
+    status, answer = await api.ask("POST", "/api/v1/builds?name=hello", {"git": GIT})
+
+    assert (status, answer["field"]) == (HTTPStatus.UNPROCESSABLE_ENTITY, "name")

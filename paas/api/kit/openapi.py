@@ -59,12 +59,9 @@ class _Schemas:
     def __init__(self, routes: Sequence[Route]) -> None:
         kinds: list[type[object]] = [Error]
         for route in routes:
-            kinds += [
-                shape
-                for shapes in (*route.answers.values(), (route.body,))
-                for shape in shapes
-                if isinstance(shape, type) or (shape is not None and not isinstance(shape, Content))
-            ]
+            shapes = [shape for each in (*route.answers.values(), (route.body,)) for shape in each]
+            records = (shape.record if isinstance(shape, Content) else shape for shape in shapes)
+            kinds += [record for record in records if record is not None]
         found, self.components = msgspec.json.schema_components(kinds, ref_template=REFERENCE)
         self._of = {str(kind): schema for kind, schema in zip(kinds, found, strict=True)}
 
@@ -140,6 +137,8 @@ def _content(shapes: Sequence[Shape], schemas: _Schemas) -> Json:
         if isinstance(shape, Content):
             for media_type in (shape.media_type, *shape.others):
                 content[media_type] = {"schema": EVENT if media_type == events.MEDIA_TYPE else BYTES}
+            if shape.record is not None:
+                content["application/json"] = {"schema": schemas.of(shape.record)}
         elif shape is not None:
             content["application/json"] = {"schema": schemas.of(shape)}
     return content

@@ -51,6 +51,7 @@ class Content:
 
     media_type: str
     others: tuple[str, ...] = ()  # that may stand in its place
+    record: type[object] | None = None  # whose JSON may, too
     may_be_empty: bool = False  # in a request: no bytes are a body too
 
 

@@ -102,31 +102,6 @@ class Artifact(msgspec.Struct, kw_only=True):
     uploaded_at: Moment | None
 
 
-class Build(msgspec.Struct, kw_only=True):
-    id: BuildId
-    app_id: AppId
-    state: Literal["queued", "running", "succeeded", "failed", "cancelled"]
-    reason: str | None
-    dockerfile: str
-    target: str | None
-    build_args: dict[str, str]
-    no_cache: bool
-    context_size: int | None
-    context_sha256: str | None
-    image: str | None
-    image_id: str | None
-    image_size: int | None
-    created_at: Moment
-    started_at: Moment | None
-    ended_at: Moment | None
-    updated_at: Moment
-
-
-class BuildLogEntry(msgspec.Struct, kw_only=True):
-    timestamp: Moment
-    message: str
-
-
 class Deployment(msgspec.Struct, kw_only=True):
     id: DeploymentId
     sha: str

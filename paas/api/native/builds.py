@@ -1,65 +1,72 @@
 """/api/v1/builds"""
 
-from collections.abc import Mapping
 from http import HTTPStatus
 
 import msgspec
 from aiohttp import hdrs, web
 
 from paas.api.kit import events as sse
-from paas.api.kit.bodies import chunks
+from paas.api.kit.bodies import chunks, read_json
 from paas.api.kit.lists import Page
 from paas.api.kit.parts import ApiParts
 from paas.api.kit.routes import Call, Content, Reply, Route, route
-from paas.api.native import answers, params, shapes, views
-from paas.core.builds import Build, BuildOptions
+from paas.api.native import build_requests, params
+from paas.api.native.build_fields import Build as BuildAnswer
+from paas.api.native.build_fields import BuildList, BuildLogEntry, NewBuild, NewGitBuild
+from paas.core.builds import Build
 from paas.core.errors import Invalid, NotFound, UnsupportedMedia
-from paas.core.ids import AppId, BuildId
-from paas.core.sources import check_path
-from paas.core.states import UNFINISHED_BUILD
-from paas.engine.commands import ArchiveSource, BuildRequest
-from paas.store import apps, builds
+from paas.core.ids import BuildId
+from paas.core.states import UNFINISHED_BUILD, BuildState
+from paas.store import builds
 
-ARCHIVES = Content(
+JSON = "application/json"
+SOURCES = Content(
     "application/gzip",
     ("application/x-gzip", "application/zip", "application/x-tar", "application/octet-stream"),
+    record=NewGitBuild,
 )
 
 
-async def create_build(call: Call[params.NewBuild, None]) -> Reply:
-    """Build an image; the body is a tar, tar.gz or zip of the Dockerfile and what it copies."""
-    if call.request.content_type not in (ARCHIVES.media_type, *ARCHIVES.others):
+async def create_build(call: Call[NewBuild, None]) -> Reply:
+    """Build a source: the body is a tar, tar.gz or zip of it, or JSON that names a repository."""
+    kind = call.request.content_type
+    if kind == JSON:
+        request = await build_requests.of_repository(call.parts, await _repository(call.request))
+    elif kind in (SOURCES.media_type, *SOURCES.others):
+        request = await build_requests.of_archive(
+            call.parts, call.params, chunks(call.request), call.request.content_length
+        )
+    else:
         raise UnsupportedMedia(
             f"cannot build: the body is {call.request.headers.get(hdrs.CONTENT_TYPE, 'of no type')}",
-            hint=f"send the header Content-Type: {ARCHIVES.media_type}, and a tar.gz",
+            hint=f"send a tar.gz as {SOURCES.media_type}, or {JSON} that names a repository",
         )
-    request = BuildRequest(
-        app_id=await _app_id(call),
-        options=_options(call.params),
-        source=ArchiveSource(chunks=chunks(call.request), expected_bytes=call.request.content_length),
-    )
     build = await call.parts.commands.builds.create(request)
-    return Reply(body=shapes.build(build), status=HTTPStatus.ACCEPTED)
+    return Reply(body=build_requests.answer(build), status=HTTPStatus.ACCEPTED)
 
 
-async def list_builds(call: Call[params.BuildList, None]) -> Reply:
-    """List builds of all apps, or of one, newest first."""
+async def list_builds(call: Call[BuildList, None]) -> Reply:
+    """List builds of all apps or of one, in all states or in one, newest first."""
     wanted = call.params
     found, total = await builds.page(
-        call.parts.reader, app_id=wanted.app_id, limit=wanted.page_size, offset=wanted.offset
+        call.parts.reader,
+        app_id=wanted.app_id,
+        state=None if wanted.state is None else BuildState(wanted.state),
+        limit=wanted.page_size,
+        offset=wanted.offset,
     )
-    data = [shapes.build(build) for build in found]
+    data = [build_requests.answer(build) for build in found]
     return Reply(body=Page(data=data, total=total, page=wanted.page, page_size=wanted.page_size))
 
 
 async def get_build(call: Call[params.BuildPath, None]) -> Reply:
     """Read a build: how far it is, and what came of it."""
-    return Reply(body=shapes.build(await _existing(call.parts, call.params.build_id)))
+    return Reply(body=build_requests.answer(await _existing(call.parts, call.params.build_id)))
 
 
 async def cancel_build(call: Call[params.BuildPath, None]) -> Reply:
     """End a build that waits or runs; nothing of it goes on."""
-    return Reply(body=shapes.build(await call.parts.commands.builds.cancel(call.params.build_id)))
+    return Reply(body=build_requests.answer(await call.parts.commands.builds.cancel(call.params.build_id)))
 
 
 async def build_logs(call: Call[params.BuildLogs, None]) -> Reply:
@@ -70,7 +77,7 @@ async def build_logs(call: Call[params.BuildLogs, None]) -> Reply:
         lines = await call.parts.build_logs.read(build.id, tail=wanted.tail)
     else:
         lines = (await call.parts.build_logs.read(build.id, after=wanted.after))[: wanted.tail]
-    return Reply(body=[shapes.build_log_entry(line) for line in lines])
+    return Reply(body=[build_requests.log_entry(line) for line in lines])
 
 
 async def stream_build_logs(call: Call[params.BuildLogStream, None]) -> web.StreamResponse:
@@ -91,7 +98,7 @@ async def stream_build_logs(call: Call[params.BuildLogStream, None]) -> web.Stre
 async def _send_tail(parts: ApiParts, build_id: BuildId, tail: int, send: sse.Send) -> int:
     lines = await parts.build_logs.read(build_id, tail=max(1, tail))
     for line in lines[len(lines) - tail :] if tail else ():
-        await send(str(line.offset), msgspec.json.encode(shapes.build_log_entry(line)))
+        await send(str(line.offset), msgspec.json.encode(build_requests.log_entry(line)))
     return lines[-1].offset if lines else 0
 
 
@@ -101,7 +108,7 @@ async def _send_rest(parts: ApiParts, build_id: BuildId, position: int, send: ss
         build = await builds.get(parts.reader, build_id)  # before its lines: the last come before its end
         lines = await parts.build_logs.read(build_id, after=position)
         for line in lines:
-            await send(str(line.offset), msgspec.json.encode(shapes.build_log_entry(line)))
+            await send(str(line.offset), msgspec.json.encode(build_requests.log_entry(line)))
             position = line.offset
         if lines:
             continue
@@ -110,49 +117,14 @@ async def _send_rest(parts: ApiParts, build_id: BuildId, position: int, send: ss
         await announced.wait()
 
 
-async def _app_id(call: Call[params.NewBuild, None]) -> AppId:
-    wanted = call.params
-    if (wanted.app_id is None) is (wanted.name is None):
+async def _repository(request: web.Request) -> NewGitBuild:
+    for name in request.query:
         raise Invalid(
-            "cannot build: it is not said for which app",
-            field="app_id",
-            hint="give either app_id, or name and namespace",
+            f"cannot accept {name}: the body is JSON, which says everything",
+            field=name,
+            hint=f"give {name} in the body",
         )
-    if wanted.app_id is not None:
-        return (await views.existing_app(call.parts, wanted.app_id)).id
-    app = await apps.by_name(call.parts.reader, wanted.namespace, wanted.name or "")
-    if app is None:
-        raise NotFound(f"no app is called {wanted.namespace}/{wanted.name}", code="APP_NOT_FOUND")
-    return app.id
-
-
-def _options(wanted: params.NewBuild) -> BuildOptions:
-    return BuildOptions(
-        dockerfile=_dockerfile(wanted.dockerfile),
-        target=wanted.target,
-        args=_args(wanted.build_args),
-        no_cache=wanted.no_cache,
-    )
-
-
-def _dockerfile(text: str | None) -> str | None:
-    if text is None:
-        return None
-    path = check_path(text, field="dockerfile")
-    if not path:
-        raise Invalid(f"cannot build {text}: it names no file", field="dockerfile")
-    return path
-
-
-def _args(text: str) -> Mapping[str, str]:
-    try:
-        return msgspec.json.decode(text, type=dict[str, str])
-    except msgspec.MsgspecError as error:
-        raise Invalid(
-            f"cannot read build_args: {error}",
-            field="build_args",
-            hint='write a JSON object of text, such as {"VERSION":"1"}',
-        ) from error
+    return await read_json(request, NewGitBuild)
 
 
 async def _existing(parts: ApiParts, build_id: BuildId) -> Build:
@@ -162,24 +134,24 @@ async def _existing(parts: ApiParts, build_id: BuildId) -> Build:
     return build
 
 
-_ONE = {HTTPStatus.OK: answers.Build}
+_ONE = {HTTPStatus.OK: BuildAnswer}
 
 ROUTES: tuple[Route, ...] = (
     route(
         "POST",
         "/api/v1/builds",
         create_build,
-        params=params.NewBuild,
-        body=ARCHIVES,
-        answers={HTTPStatus.ACCEPTED: answers.Build},
+        params=NewBuild,
+        body=SOURCES,
+        answers={HTTPStatus.ACCEPTED: BuildAnswer},
         errors=(HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE),
     ),
     route(
         "GET",
         "/api/v1/builds",
         list_builds,
-        params=params.BuildList,
-        answers={HTTPStatus.OK: Page[answers.Build]},
+        params=BuildList,
+        answers={HTTPStatus.OK: Page[BuildAnswer]},
     ),
     route("GET", "/api/v1/builds/{build_id}", get_build, params=params.BuildPath, answers=_ONE),
     route(
@@ -195,7 +167,7 @@ ROUTES: tuple[Route, ...] = (
         "/api/v1/builds/{build_id}/logs",
         build_logs,
         params=params.BuildLogs,
-        answers={HTTPStatus.OK: list[answers.BuildLogEntry]},
+        answers={HTTPStatus.OK: list[BuildLogEntry]},
     ),
     route(
         "GET",

@@ -8,7 +8,6 @@ from msgspec import Meta
 from paas.api.kit.lists import PageParams, PageSize, SortOrder
 from paas.api.kit.routes import UUID
 from paas.core.ids import AppId, ArtifactId, BuildId, DeploymentId, TaskId
-from paas.core.model import DEFAULT_NAMESPACE
 
 _UUID = Meta(extra_json_schema={"format": "uuid"})
 MOST_LINES = 10_000
@@ -49,37 +48,8 @@ class ArtifactPath(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     artifact_id: Annotated[ArtifactId, _UUID]
 
 
-class NewBuild(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    app_id: AppIdText | None = None
-    name: Annotated[str, Meta(description="the app's, in the place of app_id")] | None = None
-    namespace: Annotated[str, Meta(description="the app's, beside name")] = DEFAULT_NAMESPACE
-    dockerfile: (
-        Annotated[
-            str,
-            Meta(
-                min_length=1, max_length=1024, description="a path in the context, such as docker/Dockerfile"
-            ),
-        ]
-        | None
-    ) = None
-    target: (
-        Annotated[
-            str, Meta(pattern=r"^[A-Za-z0-9_.-]+$(?!\n)", max_length=255, description="the stage to end with")
-        ]
-        | None
-    ) = None
-    build_args: Annotated[
-        str, Meta(max_length=4096, description='a JSON object of text by name, such as {"VERSION":"1"}')
-    ] = "{}"
-    no_cache: bool = False
-
-
 class BuildPath(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     build_id: Annotated[BuildId, _UUID]
-
-
-class BuildList(PageParams, forbid_unknown_fields=True, kw_only=True):
-    app_id: AppIdFilter | None = None
 
 
 class DeploymentPath(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

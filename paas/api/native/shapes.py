@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from paas.api.kit.parts import AboutAgent, PublicUrls
 from paas.api.kit.times import rfc3339
 from paas.api.native import answers
-from paas.build_logs import BuildLine
 from paas.core import hosts, model
-from paas.core.builds import Build
 from paas.core.checks import Check
 from paas.core.live import Live, PhaseStats, Refusal, WakeStats
 from paas.core.states import LIVE_DEPLOYMENT, SERVING_DEPLOYMENT, UNSETTLED_DEPLOYMENT, DeploymentState
@@ -156,32 +154,6 @@ def registry(record: model.Registry) -> answers.Registry:
         created_at=rfc3339(record.created_at),
         updated_at=rfc3339(record.updated_at),
     )
-
-
-def build(record: Build) -> answers.Build:
-    return answers.Build(
-        id=record.id,
-        app_id=record.app_id,
-        state=record.state.value,
-        reason=record.reason,
-        dockerfile=record.options.dockerfile or "Dockerfile",
-        target=record.options.target,
-        build_args=dict(record.options.args),
-        no_cache=record.options.no_cache,
-        context_size=record.source.size_bytes,
-        context_sha256=record.source.sha256,
-        image=record.image,
-        image_id=record.image_id,
-        image_size=record.image_bytes,
-        created_at=rfc3339(record.created_at),
-        started_at=_moment(record.started_at),
-        ended_at=_moment(record.ended_at),
-        updated_at=rfc3339(record.updated_at),
-    )
-
-
-def build_log_entry(line: BuildLine) -> answers.BuildLogEntry:
-    return answers.BuildLogEntry(timestamp=rfc3339(line.at), message=line.message)
 
 
 def task(record: model.Task, *, node_id: str) -> answers.Task:
