@@ -130,6 +130,7 @@ def _api_parts(config: Config, user: AppsUser, parts: Parts, proxy_port: int) ->
     return ApiParts(
         commands=parts.commands,
         reader=world.database.reader,
+        variables=world.variables,
         feed=Feed(world.database),
         live=parts.router,
         counts=parts.router.counting,

@@ -25,6 +25,7 @@ from paas.config import Config, split_address
 from paas.core.ports import Driver, ImageBuilder
 from paas.core.spec import ProcessType
 from paas.drivers.process import ProcessDriver
+from paas.engine import sealing
 from paas.engine.admission import read_host_memory
 from paas.engine.builds import Builds
 from paas.engine.commands import Commands, TcpPortRange
@@ -32,11 +33,12 @@ from paas.engine.metering import Metering
 from paas.engine.neighbours import ProxyPlace
 from paas.engine.ports import is_free
 from paas.engine.reconciler import Pokes
+from paas.engine.variables import Variables
 from paas.engine.world import EngineSettings, World
 from paas.lazily import Lazily, LazyBuilder, LazyDriver
 from paas.router import Router
 from paas.state_directory import StateDirectory
-from paas.store import deployments, registries, source_configs
+from paas.store import deployments
 from paas.store.database import Database
 from paas.task_logs import TaskLogs
 from paas.vault import Vault
@@ -88,11 +90,9 @@ async def wired(
     config: Config, state: StateDirectory, user: AppsUser, database: Database
 ) -> AsyncIterator[Parts]:
     vault = _vault(state)
-    await vault.check(
-        await registries.key_ids(database.reader) | await source_configs.key_ids(database.reader)
-    )
     proxy_host, proxy_port = split_address(config.proxy.listen)
     clock = SystemClock()
+    await sealing.settle(database, vault, clock)
     pokes = Pokes()
     router = Router(clock, pokes.poke)
     files = ArtifactFiles(state.artifacts, config.api.upload_bytes)
@@ -137,6 +137,7 @@ async def wired(
             settings=_settings(config),
             host_memory=read_host_memory,
             metering=metering,
+            variables=Variables(database.reader, vault),
             task_started=logs.watch,
             task_ended=logs.unwatch,
             copy_of_log=logs.copy_of,

@@ -192,7 +192,7 @@ class TaskSpec:
     artifact_sha256: str = ""  # of a native program
     image: str = ""  # of a container
     command: tuple[str, ...]
-    env: Mapping[str, str]  # complete but for HOST, PORT, PATH and the like, which the driver adds
+    env: Mapping[str, str] = field(repr=False)  # complete but for HOST, PORT, PATH and what the driver adds
     port: int  # where it has to listen, in its own network if it has one
     cpu_millis: int
     memory_bytes: int

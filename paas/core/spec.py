@@ -1,6 +1,5 @@
 """What a deployment asks for. Sizes are bytes once they are read, times are seconds."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -60,7 +59,6 @@ class Spec:
     replicas: int = 1
     resources: Resources = field(default_factory=Resources)
     networking: Networking = field(default_factory=Networking)
-    env: Mapping[str, str] = field(default_factory=dict)
     cold_start_enabled: bool = True
     idle_timeout_secs: float = 300
     idle: Idle = field(default_factory=Idle)

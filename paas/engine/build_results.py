@@ -133,7 +133,9 @@ class Results:
             raise Stale(f"cannot deploy build {build.id}: its app was deleted")
         asked = msgspec.convert(dict(rollout.spec), SpecFields)
         spec = reading.complete(app.default_deployment_spec, asked, _fields_of(made))
-        return await self._versions.add(tx, app, rollout.environment, spec, build_id=build.id)
+        return await self._versions.add(
+            tx, app, rollout.environment, spec, build_id=build.id, env_of=rollout.env_of
+        )
 
     async def _still_there(self, earlier: Build) -> Made | None:
         if earlier.artifact_id is not None:

@@ -22,13 +22,18 @@ class TaskSpecs:
         self._port_of: dict[TaskId, int] = {}  # of those in the host's network
 
     async def of(self, stored: Stored, task_id: TaskId, *, port: int) -> TaskSpec:
-        """Say all that a driver needs to run a task. Raises StartFailed if there is nothing to run."""
+        """Say all that a driver needs to run a task.
+
+        Raises StartFailed if there is nothing to run, and Unavailable for variables that cannot be read.
+        """
         deployment, artifact = stored.deployment, stored.artifact
         sha256 = None if artifact is None else artifact.sha256
         if deployment.command is None or (sha256 is None and deployment.image is None):
             raise StartFailed("its artifact is gone")
         driver = self._world.driver(deployment)
         around = await self._neighbours.around(stored.app, deployment.environment, driver)
+        boxes = stored.variables
+        own = await self._world.variables.env_of_many(boxes) if boxes else {}
         return TaskSpec(
             task_id=task_id,
             deployment_id=deployment.id,
@@ -39,7 +44,7 @@ class TaskSpecs:
             command=deployment.command,
             env={
                 **around.env,
-                **deployment.spec.env,
+                **own,
                 "DEPLOYMENT_ID": deployment.id,
                 "APP_NAME": stored.app.name,
                 "ENVIRONMENT": deployment.environment,

@@ -11,6 +11,7 @@ from paas.core.spec import ProcessType
 from paas.engine.admission import HostMemory
 from paas.engine.metering import Metering
 from paas.engine.neighbours import ProxyPlace
+from paas.engine.variables import Variables
 from paas.log_copy import LogCopy
 from paas.router import Router
 from paas.store.database import Database
@@ -37,6 +38,7 @@ class World:
     clock: Clock
     settings: EngineSettings
     metering: Metering
+    variables: Variables
     host_memory: Callable[[], HostMemory]
     task_started: Callable[[TaskId], None]  # its output is worth watching
     task_ended: Callable[[TaskId], None]

@@ -30,7 +30,7 @@ LARGEST_ENVIRON_BYTES = 64 * 1024
 def complete(defaults: Mapping[str, object] | None, *layers: SpecFields) -> Spec:
     """Lay requests, the last above all, over the app's default_deployment_spec and our own defaults.
 
-    Raises Invalid.
+    Variables are no part of it: see `variables`. Raises Invalid.
     """
     spec = _overlay(Spec(), msgspec.convert(dict(defaults or {}), SpecFields))
     for fields in layers:
@@ -54,7 +54,6 @@ def _overlay(spec: Spec, fields: SpecFields) -> Spec:
         replicas=_given(fields.replicas, spec.replicas),
         resources=_resources(spec.resources, fields.resources),
         networking=_networking(spec.networking, fields.networking),
-        env=_environ(spec.env, fields.env),
         cold_start_enabled=_given(fields.cold_start_enabled, spec.cold_start_enabled),
         idle_timeout_secs=_whole(_given(fields.idle_timeout_secs, spec.idle_timeout_secs)),
         max_runtime_secs=_whole_or_none(_given(fields.max_runtime_secs, spec.max_runtime_secs)),
@@ -117,11 +116,15 @@ def named(parent: str) -> Iterator[None]:
 
 
 def as_given(fields: SpecFields | None) -> Mapping[str, object] | None:
-    """Check what is to be an app's default_deployment_spec, and keep exactly the fields it names."""
+    """Check what is to be an app's default_deployment_spec, and keep exactly the fields it names.
+
+    Its `env` is among them; whoever stores it keeps that apart.
+    """
     if fields is None:
         return None
     with named("default_deployment_spec"):
         changed(Spec(), fields)
+        variables(fields.env)
     kept: Mapping[str, object] = msgspec.to_builtins(fields)
     return kept
 
@@ -208,9 +211,13 @@ def _check_levels(spec: Spec) -> None:
         )
 
 
-def _environ(old: Mapping[str, str], given: Environ | UnsetType) -> Mapping[str, str]:
+def variables(given: Environ | UnsetType) -> Mapping[str, str | None]:
+    """Take what a request says of variables, by name; null takes one away. Raises Invalid.
+
+    How many they may be, with those that are there, is for whoever lays them over those.
+    """
     if isinstance(given, UnsetType):
-        return old
+        return {}
     for name, value in given.items():
         if name in OURS:
             raise Invalid(
@@ -220,15 +227,7 @@ def _environ(old: Mapping[str, str], given: Environ | UnsetType) -> Mapping[str,
             )
         if value is not None and "\0" in value:
             raise Invalid(f"cannot set the variable {name}: it holds a NUL", field=f"env.{name}")
-    laid = {**old, **given}
-    kept = {name: value for name, value in laid.items() if value is not None}
-    size = sum(len(name.encode()) + len(value.encode()) for name, value in kept.items())
-    if size > LARGEST_ENVIRON_BYTES:
-        raise Invalid(
-            f"cannot set the variables: they have {size} bytes, {LARGEST_ENVIRON_BYTES} are allowed",
-            field="env",
-        )
-    return kept
+    return given
 
 
 def _given(given: T | UnsetType, old: T) -> T:

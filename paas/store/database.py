@@ -102,6 +102,20 @@ class Database:
         async with self._join(synced=False) as tx:
             yield tx
 
+    async def overwrite_deleted(self) -> None:
+        """Leave nothing on the file's pages of what was deleted or replaced; seconds for a large file.
+
+        Raises Unavailable where the disk has no room for another copy.
+        """
+        await self._acquire()
+        try:
+            await self._commit()
+            with _translated("tidy"):
+                await self._writing.execute("VACUUM")
+                await self._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            self._lock.release()
+
     @contextlib.asynccontextmanager
     async def _join(self, *, synced: bool) -> AsyncIterator[Tx]:
         await self._acquire()

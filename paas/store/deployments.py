@@ -1,7 +1,7 @@
 """SQL about deployments."""
 
 from paas.core.ids import AppId, ArtifactId, DeploymentId
-from paas.core.model import Deployment
+from paas.core.model import Deployment, Sealed
 from paas.core.states import LIVE_DEPLOYMENT
 from paas.store import feed, rows
 from paas.store.database import Reader, Tx, Value
@@ -160,22 +160,37 @@ async def waiting_for(reader: Reader, artifact_id: ArtifactId) -> list[Deploymen
 
 
 async def remember_key(
-    tx: Tx, app_id: AppId, key: str, *, request_sha256: str, deployment_id: DeploymentId, now: float
+    tx: Tx, app_id: AppId, key: str, *, request: str | Sealed, deployment_id: DeploymentId, now: float
 ) -> None:
+    """Keep what an Idempotency-Key did, with the SHA-256 of its request, sealed or as it is."""
+    sealed = request if isinstance(request, Sealed) else None
     await tx.write(
-        "INSERT INTO idempotency_keys (app_id, key, request_sha256, deployment_id, created_at)"
-        " VALUES (?, ?, ?, ?, ?)",
-        (app_id, key, request_sha256, deployment_id, now),
+        "INSERT INTO idempotency_keys (app_id, key, request_sha256, key_id, sealed_request, deployment_id,"
+        " created_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            app_id,
+            key,
+            "" if isinstance(request, Sealed) else request,
+            None if sealed is None else sealed.key_id,
+            None if sealed is None else sealed.box,
+            deployment_id,
+            now,
+        ),
     )
 
 
-async def recall_key(reader: Reader, app_id: AppId, key: str) -> tuple[str, DeploymentId] | None:
-    """Find what an Idempotency-Key did before: the request's hash and its deployment."""
+async def recall_key(reader: Reader, app_id: AppId, key: str) -> tuple[str | Sealed, DeploymentId] | None:
+    """Find what an Idempotency-Key did before: the request's hash, sealed or not, and its deployment."""
     row = await reader.one(
-        "SELECT request_sha256, deployment_id FROM idempotency_keys WHERE app_id = ? AND key = ?",
+        "SELECT request_sha256, key_id, sealed_request, deployment_id FROM idempotency_keys"
+        " WHERE app_id = ? AND key = ?",
         (app_id, key),
     )
-    return None if row is None else (row["request_sha256"], row["deployment_id"])
+    if row is None:
+        return None
+    if row["key_id"] is None:
+        return row["request_sha256"], row["deployment_id"]
+    return Sealed(key_id=row["key_id"], box=row["sealed_request"]), row["deployment_id"]
 
 
 async def forget_keys(tx: Tx, *, before: float) -> None:

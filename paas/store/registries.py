@@ -55,11 +55,6 @@ async def page(reader: Reader, *, limit: int, offset: int) -> tuple[list[Registr
     return [_registry(row) for row in found], int(await reader.value("SELECT count(*) FROM registries") or 0)
 
 
-async def key_ids(reader: Reader) -> set[str]:
-    """Name every key that a password is sealed with."""
-    return {row["key_id"] for row in await reader.all("SELECT DISTINCT key_id FROM registries")}
-
-
 async def delete(tx: Tx, host: str, *, now: float) -> bool:
     """Forget a registry; False if it is not known."""
     if not await tx.write("DELETE FROM registries WHERE host = ?", (host,)):

@@ -7,9 +7,10 @@ import msgspec
 
 from paas.core.builds import Build, BuildOptions, Rollout, Source
 from paas.core.ids import DeploymentId
-from paas.core.model import App, Artifact, Deployment, Environment, Task, WakePolicy
+from paas.core.model import App, Artifact, Deployment, Environment, Sealed, Task, WakePolicy
 from paas.core.spec import Spec
 from paas.core.states import BuildState, DeploymentState, TaskState
+from paas.core.variables import Boxed, by_weight
 
 Row = sqlite3.Row | dict[str, Any]  # what SQLite gives has no types until it is a record
 
@@ -41,6 +42,8 @@ _policy = msgspec.json.Decoder(WakePolicy)
 _spec = msgspec.json.Decoder(Spec)
 _current = msgspec.json.Decoder(dict[str, DeploymentId])
 _command = msgspec.json.Decoder(tuple[str, ...])
+_boxes = msgspec.json.Decoder(list[tuple[str, str, int, str | None, str]])
+_NO_BOXES = "[]"
 
 
 def to_json(value: object) -> str:
@@ -55,6 +58,23 @@ def part(row: sqlite3.Row, prefix: str) -> Row:
 
 def current(text: str) -> dict[str, DeploymentId]:
     return _current.decode(text)
+
+
+def boxes(text: str) -> tuple[Boxed, ...]:
+    """Read variables as a snapshot has them, those that win last."""
+    if text == _NO_BOXES:
+        return ()
+    return tuple(
+        by_weight(
+            Boxed(
+                owner=owner,
+                name=name,
+                is_secret=bool(is_secret),
+                sealed=None if key_id is None else Sealed(key_id=key_id, box=bytes.fromhex(box)),
+            )
+            for owner, name, is_secret, key_id, box in _boxes.decode(text)
+        )
+    )
 
 
 def app(row: Row) -> App:

@@ -6,7 +6,8 @@ from paas.core.hosts import serving_deployment
 from paas.core.ids import DeploymentId
 from paas.core.model import App, Artifact, Deployment, Rival, Task
 from paas.core.states import LIVE_TASK
-from paas.store import rows, tasks, tcp_ports, volumes
+from paas.core.variables import Boxed
+from paas.store import rows, tasks, tcp_ports, variables, volumes
 from paas.store.database import Reader
 
 
@@ -26,6 +27,7 @@ class Stored:
     live: tuple[Task, ...]  # newest first
     ended: tuple[Task, ...]  # the last few, newest first
     rivals: tuple[Rival, ...]  # for its volumes
+    variables: tuple[Boxed, ...] = ()  # of all levels, those that win last
 
 
 _TASK_NAMES = [name.strip() for name in rows.TASK_COLUMNS.split(",")]
@@ -58,6 +60,7 @@ _COLUMNS = [
         " AND n.state IN ('queued', 'building', 'starting')"
         " ORDER BY n.version DESC LIMIT 1) AS coming_there"
     ),
+    f"{variables.OF_DEPLOYMENT} AS variables",
 ]
 # One statement, for one hop to the database's thread and back, since a wake waits for it: the
 # deployment with what surrounds it in one row, then a row for each task.
@@ -103,4 +106,5 @@ async def read(reader: Reader, deployment_id: DeploymentId) -> Stored | None:
             )
         ),
         rivals=await volumes.rivals(reader, deployment) if deployment.spec.exclusive_paths else (),
+        variables=rows.boxes(row["variables"]),
     )

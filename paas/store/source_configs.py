@@ -90,15 +90,6 @@ async def delete(tx: Tx, app_id: AppId, *, now: float) -> bool:
     return True
 
 
-async def key_ids(reader: Reader) -> set[str]:
-    """Name every key that a token or a webhook secret is sealed with."""
-    rows = await reader.all(
-        "SELECT token_key_id AS id FROM source_configs WHERE token_key_id IS NOT NULL"
-        " UNION SELECT secret_key_id FROM source_configs WHERE secret_key_id IS NOT NULL"
-    )
-    return {row["id"] for row in rows}
-
-
 def _config(row: sqlite3.Row) -> SourceConfig:
     return SourceConfig(
         app_id=row["app_id"],

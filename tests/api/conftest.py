@@ -20,6 +20,7 @@ from paas.core.checks import Check
 from paas.core.ids import DeploymentId
 from paas.engine.commands import Commands
 from paas.engine.metering import Metering
+from paas.engine.variables import Variables
 from paas.router import Router
 from paas.store.database import Database
 from paas.store.feed import Feed
@@ -115,17 +116,19 @@ async def serve(
     files = ArtifactFiles(folder / "artifacts", UPLOAD_LIMIT)
     router = Router(clock, poked.append)
     async with Database.open(folder / "state.db") as database:
+        vault = Vault(folder / "secrets.key")
         parts = ApiParts(
             commands=Commands.over(
                 database,
                 files,
-                Vault(folder / "secrets.key"),
+                vault,
                 clock,
                 poked.append,
                 sources=BuildFiles(folder / "builds", UPLOAD_LIMIT),
                 poke_builds=build_logs.announce,
             ),
             reader=database.reader,
+            variables=Variables(database.reader, vault),
             feed=Feed(database),
             live=router,
             counts=router.counting,

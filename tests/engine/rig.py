@@ -21,6 +21,7 @@ from paas.core.states import LIVE_TASK, DeploymentState, TaskState
 from paas.engine.commands import Commands, DeployRequest
 from paas.engine.metering import Metering
 from paas.engine.reconciler import Pokes, Reconciler
+from paas.engine.variables import Variables
 from paas.engine.world import EngineSettings, World
 from paas.router import Router
 from paas.routes import Entry, Upstream, Waiter
@@ -146,16 +147,20 @@ class Engine:
     ) -> Deployment:
         """Ask for a deployment of a program of the machine; its artifact is made if the spec names none."""
         spec = spec or Spec()
-        spec = replace(spec, env={"PROGRAM": program}, artifact_id=spec.artifact_id or await self.artifact())
+        spec = replace(spec, artifact_id=spec.artifact_id or await self.artifact())
         return await self.commands.deployments.deploy(
-            DeployRequest(app_id=app.id, environment=environment, spec=spec)
+            DeployRequest(app_id=app.id, environment=environment, spec=spec, env={"PROGRAM": program})
         )
 
     async def deploy_again(self, deployment: Deployment, program: str = "good") -> Deployment:
         """Ask for another version of the same app in the same environment."""
-        spec = replace(deployment.spec, env={"PROGRAM": program})
         return await self.commands.deployments.deploy(
-            DeployRequest(app_id=deployment.app_id, environment=deployment.environment, spec=spec)
+            DeployRequest(
+                app_id=deployment.app_id,
+                environment=deployment.environment,
+                spec=deployment.spec,
+                env={"PROGRAM": program},
+            )
         )
 
     async def served(self, name: str = "hello", spec: Spec | None = None) -> Deployment:
@@ -268,6 +273,7 @@ async def running(
     files = ArtifactFiles(folder / "artifacts", 2**20)
     async with Database.open(folder / "paas.db") as database, FakeDriver(machine) as driver:
         metering = Metering(database, [driver], router.counting, clock)
+        vault = Vault(folder / "secrets.key")
         await metering.load()
         world = World(
             database=database,
@@ -279,6 +285,7 @@ async def running(
             settings=settings or EngineSettings(domain="localhost", drain=DRAIN, resync=resync),
             host_memory=machine.memory,
             metering=metering,
+            variables=Variables(database.reader, vault),
             task_started=lambda _: None,
             task_ended=lambda _: None,
             copy_of_log=TaskLogs(folder / "logs").copy_of,
@@ -292,7 +299,7 @@ async def running(
             commands=Commands.over(
                 database,
                 files,
-                Vault(folder / "secrets.key"),
+                vault,
                 clock,
                 pokes.poke,
                 sources=BuildFiles(folder / "builds", 2**20),

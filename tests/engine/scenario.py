@@ -155,9 +155,7 @@ class Scenario:
 
     async def _reprogram(self, step: Step) -> None:
         env = {"PROGRAM": PROGRAM_NAMES[step.how]}
-        await self._engine.commands.deployments.change(
-            self._some(step.which), lambda spec: replace(spec, env=env)
-        )
+        await self._engine.commands.deployments.change(self._some(step.which), lambda spec: spec, env=env)
 
     async def _restart(self, step: Step) -> None:
         deployment = await self._engine.commands.deployments.restart(self._some(step.which))
@@ -273,7 +271,8 @@ class Scenario:
         if deployment is None or deployment.state is not DeploymentState.ACTIVE:
             return
         spec = deployment.spec
-        if spec.env["PROGRAM"] not in CAN_SERVE or not (spec.replicas or spec.cold_start_enabled):
+        env = (await self._engine.world.variables.env_of_specs([deployment]))[deployment.id]
+        if env["PROGRAM"] not in CAN_SERVE or not (spec.replicas or spec.cold_start_enabled):
             return
         served: list[TaskId] = []
 

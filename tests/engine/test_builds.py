@@ -10,8 +10,10 @@ from paas.core.ids import AppId, BuildId
 from paas.core.states import BuildState
 from paas.engine.builds import IMAGE_KEPT_SECS, LAYER_KEPT_SECS, SOURCE_KEPT_SECS
 from paas.engine.commands.apps import AppCommands
+from paas.engine.commands.boxes import Boxes
 from paas.engine.commands.builds import MOST_UNFINISHED
 from paas.store import builds, feed
+from paas.vault import Vault
 from tests.engine.build_rig import BUILT, CONTEXT_LIMIT, Rig, request, running
 from tests.store.records import insert_deployment
 from tests.waiting import until
@@ -129,7 +131,9 @@ async def test_builds_of_an_app_that_is_deleted_are_ended(rig: Rig) -> None:
     build = await rig.ask()
     await rig.begun(build)
 
-    await AppCommands(rig.database, rig.clock, lambda _: None).delete(rig.app_id)
+    await AppCommands(rig.database, rig.clock, lambda _: None, Boxes(Vault(Path("unused")))).delete(
+        rig.app_id
+    )
     rig.poked.set()
 
     await until(lambda: rig.builder.given_up == [build.id])

@@ -140,7 +140,7 @@ async def test_events_and_keys_of_requests_go_in_time(engine: Engine) -> None:
             tx,
             deployment.app_id,
             "key",
-            request_sha256="",
+            request="",
             deployment_id=deployment.id,
             now=engine.world.clock.now(),
         )

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from paas.core.model import Registry, Sealed
-from paas.store import registries
+from paas.store import registries, sealed
 from paas.store.database import Database
 from paas.store.feed import Feed
 
@@ -46,12 +46,12 @@ async def test_they_are_listed_by_host_in_windows(database: Database) -> None:
 
 
 async def test_every_key_in_use_is_named(database: Database) -> None:
-    assert await registries.key_ids(database.reader) == set()
+    assert await sealed.key_ids(database.reader) == set()
 
     await put(database, GHCR)
     await put(database, replace(GHCR, host="docker.io"), Sealed(key_id="k2", box=b""))
 
-    assert await registries.key_ids(database.reader) == {"k1", "k2"}
+    assert await sealed.key_ids(database.reader) == {"k1", "k2"}
 
 
 async def test_a_deleted_one_is_gone_and_deleting_it_again_says_so(database: Database) -> None:

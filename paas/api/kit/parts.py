@@ -10,6 +10,7 @@ from paas.build_logs import BuildLogs
 from paas.core.checks import Check
 from paas.core.ports import Clock, CountsView, LiveView, UsageView
 from paas.engine.commands import Commands
+from paas.engine.variables import Variables
 from paas.store.database import Reader
 from paas.store.feed import Feed
 from paas.task_logs import TaskLogs
@@ -51,6 +52,7 @@ class AboutAgent:
 class ApiParts:
     commands: Commands
     reader: Reader
+    variables: Variables
     feed: Feed
     live: LiveView
     counts: CountsView

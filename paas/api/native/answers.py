@@ -1,5 +1,7 @@
 """What the native API answers. OpenAPI shows the same."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import msgspec
@@ -102,6 +104,13 @@ class Artifact(msgspec.Struct, kw_only=True):
     uploaded_at: Moment | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentSpec(Spec):
+    """What a deployment asks for. `env` are its own variables over its app's defaults, but for secrets."""
+
+    env: Mapping[str, str]
+
+
 class Deployment(msgspec.Struct, kw_only=True):
     id: DeploymentId
     sha: str
@@ -111,7 +120,7 @@ class Deployment(msgspec.Struct, kw_only=True):
     state: State
     activity: Activity
     reason: str | None
-    spec: Spec
+    spec: DeploymentSpec
     tasks_ready: int
     tasks_total: int
     progress: Annotated[int, Meta(ge=0, le=100)]

@@ -23,6 +23,7 @@ async def create_deployment(call: Call[params.NewDeployment, requests.CreateDepl
         app_id=app.id,
         environment=call.body.environment,
         spec=reading.complete(app.default_deployment_spec, call.body),
+        env=reading.variables(call.body.env),
         key=call.params.idempotency_key,
         request_sha256=_sha256(call.body),
     )
@@ -70,7 +71,9 @@ async def change_deployment(call: Call[params.DeploymentPath, requests.ChangeDep
     fields = call.body.spec
     with reading.named("spec"):
         changed = await call.parts.commands.deployments.change(
-            call.params.deployment_id, lambda spec: reading.changed(spec, fields)
+            call.params.deployment_id,
+            lambda spec: reading.changed(spec, fields),
+            env=reading.variables(fields.env),
         )
     return Reply(body=await views.deployment(call.parts, changed))
 

@@ -1,7 +1,7 @@
 """Core records to the native API's answers. Pure."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 
 from paas.api.kit.parts import AboutAgent, PublicUrls
 from paas.api.kit.times import rfc3339
@@ -44,6 +44,7 @@ class Shown:
     environment_label: str | None  # of its environment's host
     is_starting: bool  # one of its tasks starts just now
     tcp_port: int | None  # of the proxy's, that leads or will lead to it
+    env: Mapping[str, str]  # its own variables over the app's defaults, but for secrets
 
 
 def deployment(shown: Shown, *, urls: PublicUrls, now: float) -> answers.Deployment:
@@ -58,7 +59,7 @@ def deployment(shown: Shown, *, urls: PublicUrls, now: float) -> answers.Deploym
         state=record.state.value,
         activity=activity(shown, now=now),
         reason=_reason(shown, refusal),
-        spec=record.spec,
+        spec=_spec(shown),
         tasks_ready=_ready(live),
         tasks_total=record.spec.replicas,
         progress=_progress(shown),
@@ -96,8 +97,17 @@ def activity(shown: Shown, *, now: float) -> answers.Activity:
     return "frozen" if live is not None and live.frozen_tasks else "asleep"
 
 
-def app(record: model.App, current: Shown | None, *, urls: PublicUrls, now: float) -> answers.App:
+def app(
+    record: model.App,
+    current: Shown | None,
+    *,
+    default_env: Mapping[str, str] | None,
+    urls: PublicUrls,
+    now: float,
+) -> answers.App:
     default = record.default_deployment_spec
+    if default is not None and default_env:
+        default = {**default, "env": default_env}
     address = None if current is None else _tcp_address(current, urls)
     return answers.App(
         id=record.id,
@@ -215,6 +225,13 @@ def version(about: AboutAgent, urls: PublicUrls) -> answers.Version:
         ),
         isolation=answers.Isolation(user=about.apps_user, shares_agent_user=about.shares_agent_user),
         warnings=list(about.warnings),
+    )
+
+
+def _spec(shown: Shown) -> answers.DeploymentSpec:
+    spec = shown.deployment.spec
+    return answers.DeploymentSpec(
+        **{each.name: getattr(spec, each.name) for each in fields(spec)}, env=shown.env
     )
 
 

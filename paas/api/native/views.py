@@ -42,7 +42,11 @@ async def apps(parts: ApiParts, records: Sequence[model.App]) -> list[answers.Ap
     wanted = [*found.values(), *others.values()]
     shown = {each.deployment.app_id: each for each in await _shown(parts, wanted)}
     now = parts.clock.now()
-    return [shapes.app(app, shown.get(app.id), urls=parts.urls, now=now) for app in records]
+    default_env = await parts.variables.default_env(ids)
+    return [
+        shapes.app(app, shown.get(app.id), default_env=default_env.get(app.id), urls=parts.urls, now=now)
+        for app in records
+    ]
 
 
 async def app(parts: ApiParts, record: model.App) -> answers.App:
@@ -97,6 +101,7 @@ async def _shown(parts: ApiParts, records: Sequence[model.Deployment]) -> list[S
     starting = await overview.with_starting_tasks(parts.reader, [record.id for record in records])
     labels = await environment_table.labels_of(parts.reader, [record.id for record in records])
     ports = await _tcp_ports(parts, records)
+    env = await parts.variables.env_of_specs(records)
     return [
         Shown(
             deployment=record,
@@ -107,6 +112,7 @@ async def _shown(parts: ApiParts, records: Sequence[model.Deployment]) -> list[S
             environment_label=labels.get(record.id),
             is_starting=record.id in starting,
             tcp_port=ports.get(record.id),
+            env=env[record.id],
         )
         for record in records
         if record.app_id in known

@@ -7,6 +7,7 @@ from paas.core.ids import DeploymentId
 from paas.core.ports import Clock
 from paas.engine.commands.apps import AppCommands
 from paas.engine.commands.artifacts import ArtifactBytes, ArtifactCommands
+from paas.engine.commands.boxes import Boxes, Wanted
 from paas.engine.commands.builds import (
     ArchiveSource,
     BuildCommands,
@@ -24,6 +25,7 @@ from paas.engine.commands.sources import SourceCommands
 from paas.engine.commands.tasks import TaskCommands
 from paas.engine.commands.tcp_ports import TcpPortRange
 from paas.engine.commands.triggers import TriggerCommands
+from paas.engine.commands.variables import VariableCommands
 from paas.engine.commands.versions import Versions
 from paas.store.database import Database
 from paas.vault import Vault
@@ -41,6 +43,7 @@ class Commands:
     releases: ReleaseCommands
     sources: SourceCommands
     tasks: TaskCommands
+    variables: VariableCommands
     versions: Versions
     triggers: TriggerCommands
 
@@ -57,21 +60,23 @@ class Commands:
         poke_builds: Callable[[], None],
         tcp_ports: TcpPortRange | None = None,
     ) -> "Commands":
-        versions = Versions(database, clock, poke, tcp_ports or TcpPortRange())
+        boxes = Boxes(vault)
+        versions = Versions(database, clock, poke, tcp_ports or TcpPortRange(), boxes)
         building = BuildCommands(database, sources, clock, poke_builds)
         environments = EnvironmentCommands(database, clock, poke, poke_builds)
         releases = ReleaseCommands(database, versions, building)
         return cls(
-            apps=AppCommands(database, clock, poke),
+            apps=AppCommands(database, clock, poke, boxes),
             artifacts=ArtifactCommands(database, files, clock, poke),
             builds=building,
-            deployments=DeploymentCommands(database, clock, poke, versions),
+            deployments=DeploymentCommands(database, clock, poke, versions, vault),
             environments=environments,
             hooks=HookCommands(database, vault, clock, building, environments),
             registries=RegistryCommands(database, vault, clock),
             releases=releases,
             sources=SourceCommands(database, vault, clock),
             tasks=TaskCommands(database, clock, poke),
+            variables=VariableCommands(database, boxes, clock, poke),
             versions=versions,
             triggers=TriggerCommands(database, building, releases),
         )
@@ -85,4 +90,5 @@ __all__ = [
     "GitSource",
     "SameSource",
     "TcpPortRange",
+    "Wanted",
 ]

@@ -8,15 +8,20 @@ from paas.core.errors import Invalid, NotFound
 from paas.core.ids import AppId, DeploymentId, new_app_id
 from paas.core.model import App, WakePolicy
 from paas.core.ports import Clock
+from paas.core.variables import of_defaults
+from paas.engine.commands.boxes import Boxes, Wanted
 from paas.engine.commands.ending import cancel_builds, end_deployments
 from paas.engine.commands.naming import refuse_taken_app
-from paas.store import apps, builds, deployments
+from paas.store import apps, builds, deployments, variables
 from paas.store.database import Database, Tx
 
 
 class AppCommands:
-    def __init__(self, database: Database, clock: Clock, poke: Callable[[DeploymentId], None]) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, poke: Callable[[DeploymentId], None], boxes: Boxes
+    ) -> None:
         self._database = database
+        self._boxes = boxes
         self._clock = clock
         self._poke = poke
 
@@ -30,7 +35,11 @@ class AppCommands:
         default_deployment_spec: Mapping[str, object] | None = None,
         wake_policy: WakePolicy | None = None,
     ) -> App:
-        """Create an app. Raises Conflict if a host of it is taken, Invalid if it fits none."""
+        """Create an app. Raises Conflict if a host of it is taken, Invalid if it fits none.
+
+        What `default_deployment_spec` has as `env` becomes variables.
+        """
+        spec, env = _apart(default_deployment_spec)
         subdomain = hosts.subdomain(name, namespace)
         if len(subdomain) > hosts.LONGEST_LABEL:
             raise Invalid(
@@ -46,7 +55,7 @@ class AppCommands:
             subdomain=subdomain,
             description=description,
             labels=labels or {},
-            default_deployment_spec=default_deployment_spec,
+            default_deployment_spec=spec,
             wake_policy=wake_policy or WakePolicy(),
             created_at=now,
             updated_at=now,
@@ -54,6 +63,7 @@ class AppCommands:
         async with self._database.transaction() as tx:
             await refuse_taken_app(tx, app, apps.FIRST_ENVIRONMENTS)
             await apps.insert(tx, app)
+            await self._boxes.lay(tx, of_defaults(app.id), Wanted(values=env), now=now)
         return app
 
     async def update(
@@ -65,22 +75,30 @@ class AppCommands:
         default_deployment_spec: Mapping[str, object] | None = None,
         wake_policy: WakePolicy | None = None,
     ) -> App:
-        """Change what is given and leave the rest. Raises NotFound."""
+        """Change what is given and leave the rest. Raises NotFound.
+
+        A `default_deployment_spec` replaces the one of before with its `env`: what runs with another is
+        replaced.
+        """
+        spec, env = _apart(default_deployment_spec)
+        now = self._clock.now()
         async with self._database.transaction() as tx:
             app = await _existing(tx, app_id)
             changed = replace(
                 app,
                 description=app.description if description is None else description,
                 labels=app.labels if labels is None else labels,
-                default_deployment_spec=(
-                    app.default_deployment_spec
-                    if default_deployment_spec is None
-                    else default_deployment_spec
-                ),
+                default_deployment_spec=app.default_deployment_spec if spec is None else spec,
                 wake_policy=app.wake_policy if wake_policy is None else wake_policy,
-                updated_at=self._clock.now(),
+                updated_at=now,
             )
             await apps.update(tx, changed)
+            if spec is not None:
+                owner = of_defaults(app_id)
+                known = {box.name for box in await variables.of_owners(tx, [owner])}
+                wanted = Wanted(values=env, deleted=known - env.keys())
+                if await self._boxes.lay(tx, owner, wanted, now=now):
+                    await variables.bump_revisions(tx, owner, now=now)
             live = await deployments.live_of_app(tx, app_id)
         for deployment in live:
             self._poke(deployment.id)
@@ -98,6 +116,19 @@ class AppCommands:
             await cancel_builds(tx, unfinished, now=now, reason="its app was deleted")
         for deployment in known:
             self._poke(deployment.id)
+
+
+def _apart(
+    default_deployment_spec: Mapping[str, object] | None,
+) -> tuple[Mapping[str, object] | None, Mapping[str, str]]:
+    """Take the variables out of a default_deployment_spec, since they are sealed."""
+    if default_deployment_spec is None:
+        return None, {}
+    spec = dict(default_deployment_spec)
+    env = spec.pop("env", None)
+    if not isinstance(env, Mapping):
+        return spec, {}
+    return spec, {name: value for name, value in env.items() if value is not None}
 
 
 async def _existing(tx: Tx, app_id: AppId) -> App:

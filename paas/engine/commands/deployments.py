@@ -1,14 +1,16 @@
 """Create, change and end deployments; ask them to sleep and wake."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from paas.core.errors import Conflict, Invalid
 from paas.core.ids import AppId, DeploymentId
-from paas.core.model import Deployment
+from paas.core.model import Deployment, Sealed
 from paas.core.ports import Clock
 from paas.core.spec import Spec
 from paas.core.states import LIVE_DEPLOYMENT, SERVING_DEPLOYMENT, UNSETTLED_DEPLOYMENT, DeploymentState
+from paas.core.variables import of_deployment
+from paas.engine.commands.boxes import Boxes, Wanted
 from paas.engine.commands.versions import (
     Versions,
     check_artifact,
@@ -17,27 +19,39 @@ from paas.engine.commands.versions import (
 )
 from paas.store import deployments, transitions
 from paas.store.database import Database, Tx
+from paas.vault import Vault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployRequest:
-    """A wish for a new version. `key` and `request_sha256` recognise a repeated request."""
+    """A wish for a new version. `key` and `request_sha256` recognise a repeated request.
+
+    `env` are variables of its own; null takes away what the app or the environment sets.
+    """
 
     app_id: AppId
     environment: str
     spec: Spec
+    env: Mapping[str, str | None] = field(default_factory=dict, repr=False)
     key: str | None = None
     request_sha256: str = ""
 
 
 class DeploymentCommands:
     def __init__(
-        self, database: Database, clock: Clock, poke: Callable[[DeploymentId], None], versions: Versions
+        self,
+        database: Database,
+        clock: Clock,
+        poke: Callable[[DeploymentId], None],
+        versions: Versions,
+        vault: Vault,
     ) -> None:
         self._database = database
         self._clock = clock
         self._poke = poke
         self._versions = versions
+        self._vault = vault
+        self._boxes = Boxes(vault)
 
     async def deploy(self, request: DeployRequest) -> Deployment:
         """Add a deployment, which starts as soon as its artifact is there.
@@ -51,25 +65,32 @@ class DeploymentCommands:
             first = await self._first_result(tx, request)
             if first is not None:
                 return first
-            deployment = await self._versions.add(tx, app, request.environment, request.spec)
+            deployment = await self._versions.add(tx, app, request.environment, request.spec, env=request.env)
             if request.key is not None:
                 await deployments.remember_key(
                     tx,
                     app.id,
                     request.key,
-                    request_sha256=request.request_sha256,
+                    request=await self._request_mark(request, request.key),
                     deployment_id=deployment.id,
                     now=deployment.created_at,
                 )
         await self._versions.poke(deployment)
         return deployment
 
-    async def change(self, deployment_id: DeploymentId, change: Callable[[Spec], Spec]) -> Deployment:
-        """Change the spec in place. What needs new tasks gets them one after the other.
+    async def change(
+        self,
+        deployment_id: DeploymentId,
+        change: Callable[[Spec], Spec],
+        *,
+        env: Mapping[str, str | None] | None = None,
+    ) -> Deployment:
+        """Change the spec and own variables in place. What needs new tasks gets them one after the other.
 
-        `replicas: 0` also lets it sleep now, until traffic wakes it. Raises NotFound, Invalid for an artifact
-        that is not there, and Conflict if it has ended, was built of another artifact, or wants a port
-        that another has.
+        `replicas: 0` also lets it sleep now, until traffic wakes it. `env` is laid over the own variables;
+        null takes one away. Raises NotFound, Invalid for an artifact that is not there and for too many
+        variables, and Conflict if it has ended, was built of another artifact, or wants a port that
+        another has.
         """
         now = self._clock.now()
         async with self._database.transaction() as tx:
@@ -77,10 +98,13 @@ class DeploymentCommands:
             spec = change(deployment.spec)
             _check_built(deployment, spec)
             await check_artifact(tx, spec)
+            owner = of_deployment(deployment.app_id, deployment.id)
+            is_told_else = await self._boxes.lay(tx, owner, Wanted.over(env or {}), now=now)
+            is_kept = _keeps_tasks(deployment.spec, spec) and not is_told_else
             changed = replace(
                 deployment,
                 spec=spec,
-                revision=deployment.revision + (0 if _keeps_tasks(deployment.spec, spec) else 1),
+                revision=deployment.revision + (0 if is_kept else 1),
                 slept_at=now if spec.replicas == 0 else deployment.slept_at,
                 updated_at=now,
             )
@@ -149,7 +173,9 @@ class DeploymentCommands:
             deployment = await existing_deployment(tx, deployment_id)
             if deployment.state is DeploymentState.STOPPED:
                 app = await existing_app(tx, deployment.app_id)
-                result = await self._versions.add(tx, app, deployment.environment, deployment.spec)
+                result = await self._versions.add(
+                    tx, app, deployment.environment, deployment.spec, env_of=deployment.id
+                )
             else:
                 deployment = await self._serving(tx, deployment_id, "restart")
                 result = replace(deployment, revision=deployment.revision + 1, woken_at=now, updated_at=now)
@@ -163,7 +189,12 @@ class DeploymentCommands:
         seen = await deployments.recall_key(tx, request.app_id, request.key)
         if seen is None:
             return None
-        request_sha256, deployment_id = seen
+        mark, deployment_id = seen
+        request_sha256 = (
+            mark
+            if isinstance(mark, str)
+            else await self._vault.unseal(_request_owner(request.app_id), request.key, mark)
+        )
         if request_sha256 != request.request_sha256:
             raise Invalid(
                 "cannot deploy: this Idempotency-Key was used for another request",
@@ -172,6 +203,12 @@ class DeploymentCommands:
                 hint="use a new key for a new request",
             )
         return await existing_deployment(tx, deployment_id)
+
+    async def _request_mark(self, request: DeployRequest, key: str) -> str | Sealed:
+        """Say what recognises a request: sealed if variables could be guessed from it."""
+        if not request.env:
+            return request.request_sha256
+        return await self._vault.seal(_request_owner(request.app_id), key, request.request_sha256)
 
     async def _live(self, tx: Tx, deployment_id: DeploymentId, verb: str) -> Deployment:
         deployment = await existing_deployment(tx, deployment_id)
@@ -192,6 +229,10 @@ class DeploymentCommands:
                 hint="wait until it is ready",
             )
         return deployment
+
+
+def _request_owner(app_id: AppId) -> str:
+    return f"request:{app_id}"
 
 
 def _keeps_tasks(old: Spec, new: Spec) -> bool:

@@ -22,11 +22,10 @@ class RegistryCommands:
         Raises Invalid if the host is none, Unavailable if it cannot be written.
         """
         host = normal_host(host)
-        sealed = await seal_password(self._vault, host, password)
         now = self._clock.now()
         asked = Registry(host=host, username=username, created_at=now, updated_at=now)
         async with self._database.transaction() as tx:
-            return await registries.put(tx, asked, sealed)
+            return await registries.put(tx, asked, await seal_password(self._vault, host, password))
 
     async def delete(self, host: str) -> None:
         """Forget a registry's user and password. Raises NotFound."""

@@ -89,7 +89,9 @@ class ReleaseCommands:
 
     async def _repeat(self, tx: Tx, app: App, source: Deployment, environment: str, verb: str) -> Deployment:
         spec = await _runnable(tx, source, verb)
-        return await self._versions.add(tx, app, environment, spec, build_id=source.build_id)
+        return await self._versions.add(
+            tx, app, environment, spec, build_id=source.build_id, env_of=source.id
+        )
 
 
 async def _runnable(reader: Reader, source: Deployment, verb: str) -> Spec:

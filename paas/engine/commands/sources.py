@@ -48,12 +48,11 @@ class SourceCommands:
         Raises NotFound for the app, Invalid, and Unavailable if it cannot be written.
         """
         check_url(request.repository_url)
-        await existing_app(self._database.reader, request.app_id)
-        token = await self._sealed(TOKEN, request.app_id, request.token)
-        secret = await self._sealed(WEBHOOK_SECRET, request.app_id, request.webhook_secret)
         now = self._clock.now()
         async with self._database.transaction() as tx:
             await existing_app(tx, request.app_id)
+            token = await self._sealed(TOKEN, request.app_id, request.token)
+            secret = await self._sealed(WEBHOOK_SECRET, request.app_id, request.webhook_secret)
             before = await source_configs.get_with_secrets(tx, request.app_id)
             kept = _kept(before, request.repository_url)
             secrets = Secrets(

@@ -1,6 +1,6 @@
 """Add a version of an app: what every way to a new deployment shares."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from paas.core import hosts
 from paas.core.errors import Invalid, NotFound
@@ -9,6 +9,8 @@ from paas.core.model import App, Deployment
 from paas.core.ports import Clock
 from paas.core.spec import Spec
 from paas.core.states import DeploymentState
+from paas.core.variables import of_deployment
+from paas.engine.commands.boxes import Boxes, Wanted
 from paas.engine.commands.naming import ensure_environment
 from paas.engine.commands.tcp_ports import TcpPortRange
 from paas.store import apps, artifacts, builds, deployments, host_labels
@@ -22,21 +24,34 @@ class Versions:
         clock: Clock,
         poke: Callable[[DeploymentId], None],
         tcp_ports: TcpPortRange,
+        boxes: Boxes,
     ) -> None:
         self._database = database
+        self._boxes = boxes
         self._clock = clock
         self._poke = poke
         self._tcp_ports = tcp_ports
 
     async def add(
-        self, tx: Tx, app: App, environment: str, spec: Spec, *, build_id: BuildId | None = None
+        self,
+        tx: Tx,
+        app: App,
+        environment: str,
+        spec: Spec,
+        *,
+        build_id: BuildId | None = None,
+        env: Mapping[str, str | None] | None = None,
+        env_of: DeploymentId | None = None,
     ) -> Deployment:
         """Add a deployment, to be poked after the transaction.
 
-        Which build's result it runs is found by its artifact where it is not said.
+        Which build's result it runs is found by its artifact where it is not said. `env` are variables of
+        its own, over those of the app and the environment; null takes one of those away. `env_of` names a
+        deployment of the app whose own variables it gets, secrets included, below `env`.
 
-        Raises Invalid for an artifact that is not there and for what fits no host, and Conflict for a
-        port, or a host of a new environment, that another has.
+        Raises Invalid for an artifact that is not there, for too many variables and for what fits no
+        host, Conflict for a port, or a host of a new environment, that another has, and Unavailable if
+        the key cannot be used.
         """
         await check_artifact(tx, spec)
         now = self._clock.now()
@@ -69,6 +84,11 @@ class Versions:
                 hint="use a shorter environment",
             )
         await deployments.insert(tx, deployment)
+        owner = of_deployment(app.id, deployment.id)
+        if env_of is not None:
+            await self._boxes.copy(tx, app.id, env_of, owner, now=now)
+        if env:
+            await self._boxes.lay(tx, owner, Wanted.over(env), now=now)
         await self.claim_port(tx, app, deployment)
         return deployment
 

@@ -1,0 +1,180 @@
+"""Everything is sealed, under one key, whatever an earlier life of the agent left."""
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from paas.core.errors import StateUnusable
+from paas.core.ids import AppId, DeploymentId
+from paas.core.spec import Spec
+from paas.engine import sealing
+from paas.engine.commands import Commands, DeployRequest
+from paas.engine.variables import Variables
+from paas.parts import SystemClock
+from paas.store import deployments, sealed
+from paas.store.database import Database
+from paas.vault import Vault
+from tests.engine.commanded import commands_over
+
+OLD_VERSION = 10  # of the schema: the last with variables in specs
+PLAIN, DEFAULT = "opensesame-of-a-deployment", "opensesame-of-an-app"
+APP, DEPLOYMENT = AppId("app-1"), DeploymentId("deployment-1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """A database that an agent has opened and settled."""
+
+    database: Database
+    vault: Vault
+    variables: Variables
+    commands: Commands
+
+
+@contextlib.asynccontextmanager
+async def life(folder: Path) -> AsyncIterator[Life]:
+    vault = Vault(folder / "secrets.key")
+    async with Database.open(folder / "paas.db") as database:
+        await sealing.settle(database, vault, SystemClock())
+        yield Life(
+            database=database,
+            vault=vault,
+            variables=Variables(database.reader, vault),
+            commands=commands_over(database, vault, folder),
+        )
+
+
+def raw_bytes(folder: Path) -> bytes:
+    """Read all that a thief of the database has."""
+    return b"".join(path.read_bytes() for path in sorted(folder.glob("paas.db*")))
+
+
+def make_old_database(folder: Path) -> None:
+    """Write a database as the version before had it, variables and all."""
+    steps = sorted(each.name for each in resources.files("paas.store.migrations").iterdir())
+    raw = sqlite3.connect(folder / "paas.db")
+    raw.execute("PRAGMA journal_mode = WAL")
+    for name in [each for each in steps if each.endswith(".sql")][:OLD_VERSION]:
+        raw.executescript(resources.files("paas.store.migrations").joinpath(name).read_text())
+    raw.execute(f"PRAGMA user_version = {OLD_VERSION}")
+    default = json.dumps({"replicas": 2, "env": {"D": DEFAULT, "GONE": None}})
+    raw.execute(
+        "INSERT INTO apps VALUES (?, 'hello', '', 'hello', NULL, '{}', ?, '{}', 1, 1, 1, NULL)",
+        (APP, default),
+    )
+    raw.execute("INSERT INTO environments (app_id, slug, created_at) VALUES (?, 'production', 1)", (APP,))
+    spec = msgspec.to_builtins(Spec()) | {"env": {"A": PLAIN, "D": DEFAULT}}
+    raw.execute(
+        "INSERT INTO deployments (id, app_id, sha, version, environment, state, spec, revision, slept_at,"
+        " woken_at, created_at, updated_at)"
+        " VALUES (?, ?, 'abc', 1, 'production', 'active', ?, 1, 0, 0, 1, 1)",
+        (DEPLOYMENT, APP, json.dumps(spec)),
+    )
+    raw.execute(
+        "INSERT INTO idempotency_keys VALUES (?, 'k', 'digest-of-a-request', ?, 1)", (APP, DEPLOYMENT)
+    )
+    raw.commit()
+    raw.execute("UPDATE deployments SET revision = 2")
+    raw.commit()
+    raw.close()
+
+
+async def own_env(here: Life) -> dict[str, str]:
+    found = await deployments.get(here.database.reader, DEPLOYMENT)
+    assert found is not None
+    return dict((await here.variables.env_of_specs([found]))[DEPLOYMENT])
+
+
+async def test_variables_of_an_earlier_version_are_sealed_and_nothing_of_them_stays(tmp_path: Path) -> None:
+    make_old_database(tmp_path)
+    assert PLAIN.encode() in raw_bytes(tmp_path)
+
+    async with life(tmp_path) as here:
+        assert await own_env(here) == {"A": PLAIN, "D": DEFAULT}
+        assert await here.variables.default_env([APP]) == {APP: {"D": DEFAULT}}
+        held = raw_bytes(tmp_path)
+        assert PLAIN.encode() not in held
+        assert DEFAULT.encode() not in held
+        assert b"digest-of-a-request" not in held
+    async with life(tmp_path) as again:
+        assert await own_env(again) == {"A": PLAIN, "D": DEFAULT}
+
+
+async def test_a_start_that_died_before_it_overwrote_pages_is_ended_by_the_next(tmp_path: Path) -> None:
+    make_old_database(tmp_path)
+    async with life(tmp_path):
+        pass
+    raw = sqlite3.connect(tmp_path / "paas.db")
+    raw.execute("PRAGMA secure_delete = OFF")
+    raw.execute("INSERT INTO unsealed VALUES ('pages')")
+    raw.execute("INSERT INTO events (at, kind, facts) VALUES (1, 'x', ?)", (PLAIN,))
+    raw.commit()
+    raw.execute("DELETE FROM events WHERE kind = 'x'")
+    raw.commit()
+    raw.close()
+    assert PLAIN.encode() in raw_bytes(tmp_path)
+
+    async with life(tmp_path) as here:
+        assert PLAIN.encode() not in raw_bytes(tmp_path)
+        assert await here.database.reader.value("SELECT count(*) FROM unsealed") == 0
+
+
+async def test_a_repeated_request_is_known_by_what_nobody_can_guess_it_from(tmp_path: Path) -> None:
+    async with life(tmp_path) as here:
+        app = await here.commands.apps.create(name="hello", namespace="default")
+        wish = DeployRequest(
+            app_id=app.id,
+            environment="production",
+            spec=Spec(),
+            env={"A": PLAIN},
+            key="k",
+            request_sha256="digest-of-this",
+        )
+
+        first = await here.commands.deployments.deploy(wish)
+        again = await here.commands.deployments.deploy(wish)
+
+        assert again.id == first.id
+        held = raw_bytes(tmp_path)
+        assert b"digest-of-this" not in held
+        assert PLAIN.encode() not in held
+
+
+async def test_every_sealed_column_of_the_schema_is_listed(tmp_path: Path) -> None:
+    async with life(tmp_path) as here:
+        found = await here.database.reader.all(
+            'SELECT t.name AS "table", c.name AS "column", c.type AS kind FROM sqlite_schema t'
+            " JOIN pragma_table_info(t.name) c WHERE t.type = 'table'"
+        )
+
+    boxes = {(row["table"], row["column"]) for row in found if row["kind"] == "BLOB"}
+    keyed = {(row["table"], row["column"]) for row in found if row["column"].endswith("key_id")}
+    assert boxes == {(each.table, each.box) for each in sealed.COLUMNS}
+    assert keyed == {(each.table, each.key_id) for each in sealed.COLUMNS}
+
+
+@pytest.mark.parametrize("lost", [True, False])
+async def test_a_lost_or_wrong_key_is_named_before_anything_is_written(tmp_path: Path, *, lost: bool) -> None:
+    async with life(tmp_path) as here:
+        await here.commands.apps.create(
+            name="hello", namespace="default", default_deployment_spec={"env": {"A": PLAIN}}
+        )
+    key = tmp_path / "secrets.key"
+    key.unlink()
+    if not lost:
+        key.touch(0o600)
+        key.write_text("0" * 64)
+    before = (tmp_path / "paas.db").read_bytes()
+
+    with pytest.raises(StateUnusable, match="cannot read the secrets in the database"):
+        async with life(tmp_path):
+            pass
+
+    assert (tmp_path / "paas.db").read_bytes() == before
