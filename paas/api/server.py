@@ -7,6 +7,7 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 
+from paas.api import docs_page
 from paas.api.kit.auth import GUARD, LOCAL_NAMES, Guard, refuse_strangers
 from paas.api.kit.connections import JsonRunner
 from paas.api.kit.downloads import put_etag
@@ -38,6 +39,7 @@ FAREWELL_SECS = 1.0  # that requests in progress get when the server closes
 ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - refused as names, though listened on
 
 ROUTES: tuple[Route, ...] = (
+    *docs_page.ROUTES,
     *agent.ROUTES,
     *apps.ROUTES,
     *artifacts.ROUTES,

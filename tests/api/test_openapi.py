@@ -133,6 +133,8 @@ async def test_real_answers_are_as_described(api: Api) -> None:
         "upload_artifact",
         "download_artifact",
         "stream_deployment_logs",
+        "docs",
+        "docs_file",
         "prometheus",
         "stream_build_logs",
         "delete_artifact",
@@ -145,7 +147,14 @@ async def test_real_answers_are_as_described(api: Api) -> None:
     await checked.ask("DELETE", "/api/v1/artifacts/{artifact_id}", ids)
     await checked.ask("DELETE", "/api/v1/apps/{app_id}", ids)
 
-    unseen = {"download_artifact", "prometheus", "stream_build_logs", "stream_deployment_logs"}
+    unseen = {
+        "download_artifact",
+        "docs",
+        "docs_file",
+        "prometheus",
+        "stream_build_logs",
+        "stream_deployment_logs",
+    }
     assert checked.seen >= {each.name for each in EVERY} - unseen
 
 

@@ -73,7 +73,7 @@ def _operation(route: Route, schemas: _Schemas) -> Json:
     operation: Json = {
         "operationId": route.name,
         "summary": route.summary,
-        "tags": [route.path.removeprefix("/api/v1/").split("/")[0].strip("/")],
+        "tags": [route.group],
         "parameters": _parameters(route),
         "responses": _responses(route, schemas),
     }

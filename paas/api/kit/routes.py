@@ -71,6 +71,7 @@ class Route:
     method: str
     template: str
     name: str
+    group: str  # of those that are shown together: the module that answers
     summary: str
     params: type[msgspec.Struct]
     param_names: Sequence[str]
@@ -118,6 +119,7 @@ def route(
         method=method,
         template=template,
         name=getattr(act, "__name__", template),
+        group=act.__module__.rpartition(".")[2].replace("_", " "),
         summary=(act.__doc__ or "").strip().partition("\n")[0].rstrip("."),
         params=params,
         param_names=known_fields(params),
