@@ -16,6 +16,7 @@ from paas.engine import sources
 from paas.engine.build_results import Results
 from paas.engine.building import BuildWorld
 from paas.engine.commands import Commands
+from paas.engine.variables import Variables
 from paas.store.database import Database
 from paas.vault import Vault
 
@@ -56,6 +57,7 @@ def build_world(config: Config, parts: BuildParts) -> BuildWorld:
         ),
         open_image_builder=parts.open_image_builder,
         source_builder=ReadyPrograms(),
+        variables=Variables(database.reader, parts.vault),
         fetcher=GitFetcher(GitLimits(unpack=unpack, secs=builds.timeout_secs)),
         token_for=token_for,
         unpack=unpack,

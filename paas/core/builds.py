@@ -12,6 +12,7 @@ from paas.core.ids import AppId, ArtifactId, BuildId, DeploymentId
 from paas.core.states import BuildState
 
 DOCKERFILE = "dockerfile"  # the recipe that makes an image; all others make an artifact
+READY_IMAGE = "image"  # but this, of a source whose manifest names an image: nothing is made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

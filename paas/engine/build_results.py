@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,16 +10,18 @@ import msgspec
 
 from paas.core.builds import Build, BuiltImage, Program, Rollout
 from paas.core.errors import Stale, Unavailable
-from paas.core.ids import BuildId, new_artifact_id
-from paas.core.model import Artifact, Deployment
+from paas.core.ids import BuildId, DeploymentId, new_artifact_id
+from paas.core.model import App, Artifact, Deployment
 from paas.core.ports import Clock, ImageBuilder
 from paas.core.states import BuildState
+from paas.core.variables import of_deployment
 from paas.engine.commands.artifacts import ArtifactBytes
 from paas.engine.commands.versions import Versions
+from paas.manifest import Manifest
 from paas.specs import reading
 from paas.specs.fields import SpecFields
-from paas.store import apps, artifacts, builds, transitions
-from paas.store.database import Database, Tx
+from paas.store import apps, artifacts, builds, transitions, variables
+from paas.store.database import Database, Reader, Tx
 
 PROGRAM_TYPE = "application/x-tar"
 COPY_SIZE = 1024 * 1024
@@ -27,7 +29,7 @@ COPY_SIZE = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """What a build came to: an image, or the bytes of an artifact."""
+    """What a build came to: an image, an artifact, or nothing, where the manifest names an image."""
 
     image: BuiltImage | None = None
     artifact: Artifact | None = None
@@ -39,7 +41,7 @@ class Made:
             return f"Built {self.image.name}, {self.image.size_bytes} bytes"
         if self.artifact is not None:
             return f"Built {self.artifact.name}, {self.artifact.size_bytes} bytes"
-        raise ValueError(self)
+        return "Nothing is built: the manifest names an image"
 
 
 class Results:
@@ -99,7 +101,7 @@ class Results:
                     return
         yield None
 
-    async def record(self, build: Build, made: Made) -> None:
+    async def record(self, build: Build, made: Made, manifest: Manifest | None) -> None:
         """Write what came of a build, with the deployment that follows it, at once.
 
         Raises Stale if the build does not run any more, and as `Versions.add` does; then nothing is written.
@@ -110,7 +112,7 @@ class Results:
             if made.artifact is not None and made.reused_build_id is None:
                 await artifacts.insert(tx, made.artifact)
             if build.rollout is not None:
-                deployment = await self._roll_out(tx, build, build.rollout, made)
+                deployment = await self._roll_out(tx, build, build.rollout, made, manifest)
             await transitions.move_build(
                 tx,
                 build,
@@ -127,14 +129,24 @@ class Results:
         if deployment is not None:
             await self._versions.poke(deployment)
 
-    async def _roll_out(self, tx: Tx, build: Build, rollout: Rollout, made: Made) -> Deployment:
+    async def _roll_out(
+        self, tx: Tx, build: Build, rollout: Rollout, made: Made, manifest: Manifest | None
+    ) -> Deployment:
+        """Deploy what was made: as the app says, above that its manifest, above that what was asked."""
         app = await apps.get(tx, build.app_id)
         if app is None:
             raise Stale(f"cannot deploy build {build.id}: its app was deleted")
-        asked = msgspec.convert(dict(rollout.spec), SpecFields)
-        spec = reading.complete(app.default_deployment_spec, asked, _fields_of(made))
+        said = {} if manifest is None else manifest.spec
+        layers = [msgspec.convert(dict(fields), SpecFields) for fields in (said, rollout.spec)]
+        spec = reading.complete(app.default_deployment_spec, *layers, _fields_of(made))
         return await self._versions.add(
-            tx, app, rollout.environment, spec, build_id=build.id, env_of=rollout.env_of
+            tx,
+            app,
+            rollout.environment,
+            spec,
+            build_id=build.id,
+            env={} if manifest is None else await _below(tx, app, rollout.env_of, manifest.env),
+            env_of=rollout.env_of,
         )
 
     async def _still_there(self, earlier: Build) -> Made | None:
@@ -152,13 +164,23 @@ class Results:
         return Made(image=image, reused_build_id=earlier.id)
 
 
+async def _below(
+    reader: Reader, app: App, env_of: DeploymentId | None, env: Mapping[str, str]
+) -> Mapping[str, str]:
+    """Leave out of a manifest's variables what a deployment sets itself: that was asked for."""
+    if env_of is None:
+        return env
+    own = await variables.of_owners(reader, [of_deployment(app.id, env_of)])
+    return {name: env[name] for name in env.keys() - {box.name for box in own}}
+
+
 def _fields_of(made: Made) -> SpecFields:
     """Say in the words of a request what is to run."""
     if made.image is not None:
         return SpecFields(process_type="docker", image=made.image.id)
-    if made.artifact is None:
-        raise ValueError(made)
-    return SpecFields(process_type="tish", artifact_id=made.artifact.id)
+    if made.artifact is not None:
+        return SpecFields(process_type="tish", artifact_id=made.artifact.id)
+    return SpecFields()
 
 
 async def _chunks(path: Path) -> AsyncIterator[bytes]:

@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
@@ -14,13 +14,16 @@ from paas.build_files import BuildFiles
 from paas.build_logs import BuildLogs
 from paas.builders.source_tree import digest_of, digest_of_file, folder_inside, unpack_source
 from paas.builders.unpack import UnpackLimits
-from paas.core.builds import DOCKERFILE, Build, BuildOptions, Recipe, SourceOrder
+from paas.core.builds import DOCKERFILE, READY_IMAGE, Build, BuildOptions, Recipe, SourceOrder
 from paas.core.errors import BuildFailed, PaasError, Stale
 from paas.core.ids import AppId, BuildId
+from paas.core.masking import NOTHING, Mask
 from paas.core.model import App
 from paas.core.ports import BuildReport, Clock, ImageBuilder, RepositoryFetcher, SourceBuilder
 from paas.core.states import BuildState
 from paas.engine.build_results import Made, Results
+from paas.engine.variables import BuildVariables, Variables
+from paas.manifest import Manifest, of_folder
 from paas.store import apps, builds, transitions
 from paas.store.database import Database
 
@@ -40,6 +43,7 @@ class BuildWorld:
     results: Results
     open_image_builder: Callable[[], Awaitable[ImageBuilder]]  # may load what nobody needed before
     source_builder: SourceBuilder
+    variables: Variables
     fetcher: RepositoryFetcher
     token_for: Callable[[AppId, str], Awaitable[str | None]]  # that a repository is fetched with
     unpack: UnpackLimits
@@ -55,8 +59,21 @@ class _Prepared:
     build: Build
     app: App
     tree: Path
+    manifest: Manifest | None
     recipe: Recipe
+    variables: BuildVariables
     workspace: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What is in a source."""
+
+    tree: Path
+    manifest: Manifest | None
+    options: BuildOptions  # the request's over the manifest's
+    recipe: Recipe
+    fingerprint: str
 
 
 class Building:
@@ -92,23 +109,23 @@ class Building:
             else:
                 await report.say([f"The same was built before, as build {made.reused_build_id}"])
             await report.say([made.description])
-            await self._world.results.record(prepared.build, made)
+            await self._world.results.record(prepared.build, made, prepared.manifest)
         logger.info(
             "Built %s", made.description, extra={"event": "build.succeeded", "build": prepared.build.id}
         )
 
-    async def _prepare(self, build: Build, workspace: Path, report: BuildReport) -> _Prepared:
+    async def _prepare(self, build: Build, workspace: Path, report: "_Report") -> _Prepared:
         """Have the source on the disk, find how it is built, and note what was found."""
         world = self._world
         app = await apps.get(world.database.reader, build.app_id)
         if app is None:
             raise Stale(f"cannot build {build.id}: its app was deleted")
+        variables = await world.variables.for_build(build.app_id, build.environment)
+        report.mask |= variables.mask
         try:
             async with asyncio.timeout(world.secs):
                 root, commit = await self._fetch(build, workspace / "source", report)
-                tree = await asyncio.to_thread(folder_inside, root, build.source.path)
-                recipe = await self._recipe(tree, build.options)
-                fingerprint = await asyncio.to_thread(_fingerprint, tree, recipe, build.options)
+                found = await self._look(root, build, variables)
         except TimeoutError:
             raise BuildFailed(
                 f"cannot build: the source was not there after {world.secs:g} s",
@@ -117,20 +134,30 @@ class Building:
         build = replace(
             build,
             source=replace(build.source, commit=commit),
-            recipe=recipe.name,
-            fingerprint=fingerprint,
+            options=found.options,
+            recipe=found.recipe.name,
+            fingerprint=found.fingerprint,
             updated_at=world.clock.now(),
         )
         async with world.database.record() as tx:
             await builds.note_found(tx, build, now=build.updated_at)
-        return _Prepared(build=build, app=app, tree=tree, recipe=recipe, workspace=workspace)
+        return _Prepared(
+            build=build,
+            app=app,
+            tree=found.tree,
+            manifest=found.manifest,
+            recipe=found.recipe,
+            variables=variables,
+            workspace=workspace,
+        )
 
-    async def _fetch(self, build: Build, folder: Path, report: BuildReport) -> tuple[Path, str | None]:
+    async def _fetch(self, build: Build, folder: Path, report: "_Report") -> tuple[Path, str | None]:
         """Put the source into a new folder; give its root, and the commit that it is."""
         world, source = self._world, build.source
         await asyncio.to_thread(folder.mkdir)
         if source.url is not None:
             token = await world.token_for(build.app_id, source.url)
+            report.mask |= Mask([token] if token else [])
             commit = await world.fetcher.fetch(
                 source.url, ref=source.ref, token=token, into=folder, report=report
             )
@@ -138,6 +165,21 @@ class Building:
         archive = world.files.archive(build.id, source.sha256 or "")
         wanted = source.path or build.options.dockerfile or DOCKERFILE_NAME
         return await asyncio.to_thread(unpack_source, archive, folder, world.unpack, wanted=wanted), None
+
+    async def _look(self, root: Path, build: Build, variables: BuildVariables) -> _Found:
+        """Find what is built of a source, and how: as was asked, as its manifest says, or as it looks."""
+        tree = await asyncio.to_thread(folder_inside, root, build.source.path)
+        manifest = await asyncio.to_thread(of_folder, tree)
+        options = build.options
+        if manifest is not None:
+            options = manifest.build.under(options)
+            path = PurePosixPath(build.source.path) / manifest.build.path
+            tree = await asyncio.to_thread(folder_inside, root, str(path))
+        names_image = manifest is not None and "image" in manifest.spec and options == BuildOptions()
+        recipe = Recipe(name=READY_IMAGE) if names_image else await self._recipe(tree, options)
+        seen = "" if recipe.name == DOCKERFILE else variables.digest
+        fingerprint = await asyncio.to_thread(_fingerprint, tree, recipe, options, seen)
+        return _Found(tree=tree, manifest=manifest, options=options, recipe=recipe, fingerprint=fingerprint)
 
     async def _recipe(self, tree: Path, options: BuildOptions) -> Recipe:
         names_dockerfile = options.dockerfile or options.target or options.args
@@ -155,6 +197,8 @@ class Building:
         self, prepared: _Prepared, report: BuildReport, holding: contextlib.AsyncExitStack
     ) -> Made:
         world, build = self._world, prepared.build
+        if prepared.recipe.name == READY_IMAGE:
+            return Made()
         if prepared.recipe.name == DOCKERFILE:
             builder = await world.open_image_builder()
             image = await builder.build(
@@ -169,8 +213,8 @@ class Building:
         program = await world.source_builder.build(await _order(prepared), report)
         return await holding.enter_async_context(world.results.kept(program))
 
-    async def _fail(self, build: Build, report: BuildReport, error: PaasError | OSError) -> None:
-        reason = error.message if isinstance(error, PaasError) else f"cannot build: {error}"
+    async def _fail(self, build: Build, report: "_Report", error: PaasError | OSError) -> None:
+        reason = report.mask.hide(error.message if isinstance(error, PaasError) else f"cannot build: {error}")
         hint = error.hint if isinstance(error, PaasError) else None
         with contextlib.suppress(OSError):  # it may be what failed
             await report.say([reason, *([hint] if hint else [])])
@@ -188,15 +232,16 @@ async def _order(prepared: _Prepared) -> SourceOrder:
         tree=prepared.tree,
         workspace=workspace,
         recipe=recipe,
-        env={},
+        env=prepared.variables.env,
         cache_key=await asyncio.to_thread(_cache_key, prepared.app.id, prepared.tree, recipe),
         no_cache=prepared.build.options.no_cache,
     )
 
 
-def _fingerprint(tree: Path, recipe: Recipe, options: BuildOptions) -> str:
+def _fingerprint(tree: Path, recipe: Recipe, options: BuildOptions, variables: str) -> str:
     """Name all that a build's result depends on."""
-    return _digest(digest_of(tree), msgspec.json.encode([recipe, options]).hex())
+    how = msgspec.json.encode([recipe, replace(options, no_cache=False)], order="deterministic")
+    return _digest(digest_of(tree), how.hex(), variables)
 
 
 def _cache_key(app_id: AppId, tree: Path, recipe: Recipe) -> str:
@@ -210,14 +255,15 @@ def _digest(*parts: str) -> str:
 
 
 class _Report:
-    """Keeps what one build says and leaves."""
+    """Keeps what one build says and leaves, without secrets."""
 
     def __init__(self, world: BuildWorld, build_id: BuildId) -> None:
+        self.mask = NOTHING
         self._world = world
         self._build_id = build_id
 
     async def say(self, lines: Sequence[str]) -> None:
-        await self._world.logs.write(self._build_id, lines)
+        await self._world.logs.write(self._build_id, [self.mask.hide(line) for line in lines])
 
     async def made(self, image_id: str) -> None:
         async with self._world.database.record() as tx:

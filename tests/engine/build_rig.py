@@ -21,10 +21,11 @@ from paas.engine.building import BuildWorld
 from paas.engine.builds import Builds
 from paas.engine.commands import ArchiveSource, BuildRequest, Commands
 from paas.engine.commands.builds import BuildCommands
+from paas.engine.variables import Variables
 from paas.store import builds
 from paas.store.database import Database
 from paas.vault import Vault
-from tests.contexts import archive
+from tests.contexts import archive, fill
 from tests.store.records import insert_app
 from tests.waiting import until
 
@@ -55,6 +56,7 @@ class FakeImageBuilder:
     """Builds until it is told what comes of it."""
 
     begun: list[BuildId] = field(default_factory=list)
+    seen: list[Build] = field(default_factory=list)
     given_up: list[BuildId] = field(default_factory=list)
     results: dict[BuildId, asyncio.Future[BuiltImage]] = field(default_factory=dict)
     workspaces: list[Path] = field(default_factory=list)
@@ -64,7 +66,8 @@ class FakeImageBuilder:
         self, build: Build, *, name: str, context: Path, workspace: Path, report: BuildReport
     ) -> BuiltImage:
         assert name == f"paas/hello:{build.id}"
-        assert [path.name for path in context.iterdir()] == ["Dockerfile"]
+        assert len([*context.iterdir()]) == 1
+        self.seen.append(build)
         assert list(workspace.iterdir()) == [workspace / "source"]
         (workspace / "file").touch()
         self.workspaces.append(workspace)
@@ -91,8 +94,9 @@ class FakeImageBuilder:
 
 @dataclass(slots=True)
 class FakeFetcher:
-    """Has one repository, whose only file is a program; fetches it once it may."""
+    """Has one repository, of a program and what else is put there; fetches it once it may."""
 
+    files: dict[str, str] = field(default_factory=dict)
     may: asyncio.Event = field(default_factory=asyncio.Event)
     asked: list[tuple[str, str | None, str | None]] = field(default_factory=list)
 
@@ -105,6 +109,7 @@ class FakeFetcher:
         program = into / "run"
         program.write_text("#!/bin/sh\n")
         program.chmod(0o755)
+        fill(into, self.files)
         return COMMIT
 
     async def token_for(self, app_id: AppId, url: str) -> str | None:
@@ -118,9 +123,11 @@ class HeldPrograms(ReadyPrograms):
         self.may = asyncio.Event()
         self.may.set()
         self.asked: list[SourceOrder] = []
+        self.says = "building"
 
     async def build(self, order: SourceOrder, report: BuildReport) -> Program:
         self.asked.append(order)
+        await report.say([self.says])
         await self.may.wait()
         return await super().build(order, report)
 
@@ -137,6 +144,7 @@ class Rig:
     poked: asyncio.Event
     all_commands: Commands
     builder: FakeImageBuilder
+    variables: Variables
     fetcher: FakeFetcher
     programs: HeldPrograms
     die: Callable[[], object]
@@ -166,6 +174,11 @@ class Rig:
                 await asyncio.sleep(0.01)
         return found
 
+    async def tidied(self) -> None:
+        """Delete what is old, once nothing is under way."""
+        await until(lambda: not self.queue._in_hand)
+        await self.queue.tidy()
+
     async def said(self, build: Build) -> list[str]:
         return [line.message for line in await self.logs.read(build.id)]
 
@@ -190,12 +203,14 @@ async def running(folder: Path, *, at_once: int = 1, unavailable: bool = False) 
         return builder
 
     async with Database.open(folder / "paas.db") as database:
+        vault = Vault(folder / "secrets.key")
+        variables = Variables(database.reader, vault)
         poked, artifacts = asyncio.Event(), ArtifactFiles(folder / "artifacts", 10**6)
         deployments: list[DeploymentId] = []
         commands = Commands.over(
             database,
             artifacts,
-            Vault(folder / "secrets.key"),
+            vault,
             clock,
             deployments.append,
             sources=files,
@@ -218,6 +233,7 @@ async def running(folder: Path, *, at_once: int = 1, unavailable: bool = False) 
                 ),
                 open_image_builder=open_builder,
                 source_builder=programs,
+                variables=variables,
                 fetcher=fetcher,
                 token_for=fetcher.token_for,
                 unpack=UnpackLimits(),
@@ -242,6 +258,7 @@ async def running(folder: Path, *, at_once: int = 1, unavailable: bool = False) 
                 poked=poked,
                 all_commands=commands,
                 builder=builder,
+                variables=variables,
                 fetcher=fetcher,
                 programs=programs,
                 die=life.cancel,

@@ -40,7 +40,7 @@ async def test_build_runs_and_its_result_is_kept(rig: Rig) -> None:
     assert kinds[-4:] == ["build.queued", "build.running", "build.detected", "build.succeeded"]
     assert [path for path in rig.folder.iterdir() if path.is_dir()] == [rig.folder / build.id]
     rig.clock.seconds += SOURCE_KEPT_SECS
-    await rig.queue.tidy()
+    await rig.tidied()
     assert [path for path in rig.folder.iterdir() if path.is_dir()] == []
 
 

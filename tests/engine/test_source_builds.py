@@ -12,9 +12,11 @@ from paas.core.errors import Conflict, Invalid
 from paas.core.ids import ArtifactId, DeploymentId
 from paas.core.model import Artifact, Deployment
 from paas.core.states import BuildState, DeploymentState
+from paas.core.variables import of_app, of_deployment, of_environment
 from paas.engine.builds import SOURCE_KEPT_SECS
 from paas.engine.commands import GitSource, SameSource
-from paas.store import artifacts, builds, deployments
+from paas.engine.commands.boxes import Wanted
+from paas.store import artifacts, builds, deployments, feed
 from tests.contexts import archive
 from tests.engine.build_rig import BUILT, COMMIT, Rig, running
 from tests.waiting import until
@@ -71,6 +73,94 @@ async def test_image_is_deployed_by_its_id(rig: Rig) -> None:
 
     spec = (await deployed(rig, await rig.settled(build))).spec
     assert (spec.process_type, spec.image, spec.replicas) == ("docker", BUILT.id, 0)
+
+
+MANIFEST = """
+replicas = 3
+idle_timeout_secs = 7
+[env]
+COLOUR = "blue"
+[build]
+path = "web"
+recipe = "dockerfile"
+dockerfile = "Other"
+[build.args]
+A = "manifest"
+B = "manifest"
+"""
+
+
+async def test_manifest_says_how_it_is_built_and_deployed_unless_the_request_does(rig: Rig) -> None:
+    rig.fetcher.files = {"apps/paas.toml": MANIFEST, "apps/web/Other": "FROM scratch\n"}
+    options = BuildOptions(args={"A": "request"})
+    source = GitSource(url=URL, path="apps")
+
+    build = await rig.ask(source=source, options=options, rollout=PRODUCTION)
+    await rig.begun(build)
+    rig.builder.results[build.id].set_result(BUILT)
+
+    (seen,) = rig.builder.seen
+    assert (seen.options.dockerfile, seen.options.args) == ("Other", {"A": "request", "B": "manifest"})
+    deployment = await deployed(rig, await rig.settled(build))
+    assert (deployment.spec.replicas, deployment.spec.idle_timeout_secs) == (0, 7)
+    own = await rig.variables.env_of_specs([deployment])
+    assert own == {deployment.id: {"COLOUR": "blue"}}
+
+
+async def test_own_variables_of_another_deployment_go_before_the_manifest(rig: Rig) -> None:
+    rig.fetcher.files = {"paas.toml": "[env]\nCOLOUR = 'blue'\nSIZE = 'small'\n"}
+    first = await deployed(rig, await rig.settled(await rig.ask(source=GIT, rollout=PRODUCTION)))
+    own = of_deployment(rig.app_id, first.id)
+    await rig.all_commands.variables.put(own, Wanted(values={"COLOUR": "red"}))
+
+    like_first = Rollout(environment="production", env_of=first.id)
+    second = await deployed(rig, await rig.settled(await rig.ask(source=GIT, rollout=like_first)))
+
+    assert (await rig.variables.env_of_specs([second]))[second.id] == {"COLOUR": "red", "SIZE": "small"}
+
+
+async def test_build_sees_variables_and_its_log_hides_the_secret_ones(rig: Rig) -> None:
+    put = rig.all_commands.variables.put
+    await put(of_app(rig.app_id), Wanted(values={"COLOUR": "blue", "KEY": "open sesame"}, secret=True))
+    await put(of_environment(rig.app_id, "staging"), Wanted(values={"COLOUR": "green"}))
+    rig.programs.says = "the key is open sesame"
+
+    build = await rig.settled(await rig.ask(source=GIT, environment="staging"))
+
+    assert rig.programs.asked[-1].env == {"COLOUR": "green", "KEY": "open sesame"}
+    assert "the key is ***" in await rig.said(build)
+    again = await rig.settled(await rig.ask(source=GIT, environment="staging"))
+    assert again.reused_build_id == build.id
+    elsewhere = await rig.settled(await rig.ask(source=GIT))
+    assert elsewhere.reused_build_id is None, "other variables may make another program"
+
+
+async def test_reason_of_a_failure_hides_secrets(rig: Rig) -> None:
+    await rig.all_commands.variables.put(of_app(rig.app_id), Wanted(values={"KEY": "Other"}, secret=True))
+    rig.fetcher.files = {"paas.toml": "[build]\npath = 'Other'\n"}
+
+    build = await rig.settled(await rig.ask(source=GIT))
+
+    assert build.reason == "cannot build '***': there is no such folder in the source"
+    assert not [event for event in await feed.Feed(rig.database).after(0) if "Other" in (event.reason or "")]
+
+
+async def test_manifest_that_names_an_image_wants_no_build(rig: Rig) -> None:
+    rig.fetcher.files = {"zectre.yaml": "name: hello\ndeploy:\n  process_type: docker\n  image: nginx:1\n"}
+
+    build = await rig.settled(await rig.ask(source=GIT, rollout=PRODUCTION))
+
+    assert (build.state, build.recipe, build.artifact_id) == (BuildState.SUCCEEDED, "image", None)
+    assert (await deployed(rig, build)).spec.image == "nginx:1"
+
+
+async def test_manifest_that_is_wrong_fails_the_build_with_its_line(rig: Rig) -> None:
+    rig.fetcher.files = {"paas.toml": "name = 'hello'\nreplicsa = 3\n"}
+
+    build = await rig.settled(await rig.ask(source=GIT, rollout=PRODUCTION))
+
+    assert build.state is BuildState.FAILED
+    assert "paas.toml:2" in (build.reason or "")
 
 
 async def test_same_source_is_built_once(rig: Rig) -> None:
@@ -154,7 +244,7 @@ async def test_source_of_what_is_current_is_kept_and_can_be_built_again(rig: Rig
     async with rig.database.record() as tx:
         await tx.write("UPDATE environments SET current_deployment_id = ?", (deployment.id,))
     rig.clock.seconds += SOURCE_KEPT_SECS
-    await rig.queue.tidy()
+    await rig.tidied()
 
     again = await rig.ask(source=SameSource(build_id=build.id), options=BuildOptions(no_cache=True))
 
@@ -162,7 +252,7 @@ async def test_source_of_what_is_current_is_kept_and_can_be_built_again(rig: Rig
     rig.builder.results[again.id].set_result(BUILT)
     assert (await rig.settled(again)).source == build.source
     rig.clock.seconds += SOURCE_KEPT_SECS
-    await rig.queue.tidy()
+    await rig.tidied()
     assert [path.name for path in rig.folder.iterdir() if path.is_dir()] == [build.id]
     with pytest.raises(Conflict, match="not kept any more"):
         await rig.ask(source=SameSource(build_id=again.id))
