@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from paas import __version__, doctor, logging_setup, systemd
-from paas.apps_user import SHARED_USER_WARNING, AppsUser, find_apps_user
+from paas.apps_user import SHARED_USER_WARNING, AppsUser, find_apps_user, find_builds_user
 from paas.config import BadConfig, Config, split_address
 from paas.core.checks import Check
 from paas.core.errors import PaasError
@@ -122,6 +122,7 @@ def _api_parts(config: Config, user: AppsUser, parts: Parts, proxy_port: int) ->
     from paas.api.kit.parts import AboutAgent, ApiParts, PublicUrls  # noqa: PLC0415 - see where it is called
 
     world = parts.world
+    others = (user, find_builds_user(config.builds.user))
     urls = PublicUrls(
         scheme=config.proxy.public_scheme,
         domain=config.proxy.domain,
@@ -151,7 +152,7 @@ def _api_parts(config: Config, user: AppsUser, parts: Parts, proxy_port: int) ->
         examine=functools.partial(_examine, config, user, parts, proxy_port),
         problems=parts.problems,
         allowed_hosts=frozenset(config.api.allowed_hosts),
-        blocked_uid=None if user.ids is None else user.ids[0],
+        blocked_uids=frozenset(each.ids[0] for each in others if each.ids is not None),
     )
 
 

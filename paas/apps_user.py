@@ -1,4 +1,4 @@
-"""Whom hosted apps run as."""
+"""Whom hosted apps and builds run as."""
 
 import os
 import pwd
@@ -33,6 +33,30 @@ def find_apps_user(name: str) -> AppsUser:
     if entry.pw_uid == 0:
         raise BadConfig("cannot run apps as root: choose another tasks.user")
     return AppsUser(name, (entry.pw_uid, entry.pw_gid))
+
+
+@dataclass(frozen=True, slots=True)
+class BuildsUser:
+    """A user of the builds' own; without ids they share the agent's, or `missing` says that none is there."""
+
+    ids: tuple[int, int] | None
+    missing: str | None = None
+
+
+def find_builds_user(name: str) -> BuildsUser:
+    """Find the user by name if the agent is root. Raises BadConfig for root itself.
+
+    Where there is none the agent runs all the same: not everybody builds.
+    """
+    if os.geteuid() != 0:
+        return BuildsUser(None)
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        return BuildsUser(None, missing=f"cannot build as the user {name}: there is none")
+    if entry.pw_uid == 0:
+        raise BadConfig("cannot build as root: choose another builds.user")
+    return BuildsUser((entry.pw_uid, entry.pw_gid))
 
 
 def _own_name() -> str:

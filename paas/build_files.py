@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 
 from paas.artifacts import ArtifactFiles, sync_folder
 from paas.core.errors import Conflict, Unavailable
 from paas.core.ids import BuildId
+from paas.launching import children
 
 WORKSPACE = "workspace"
 
@@ -43,7 +43,7 @@ class BuildFiles:
         try:
             yield await self._files(build_id).receive(chunks, expected_bytes=expected_bytes)
         except BaseException:
-            await asyncio.shield(asyncio.to_thread(self._delete, build_id))
+            await asyncio.shield(self._delete(build_id))
             raise
         finally:
             self._arriving.discard(build_id)
@@ -59,7 +59,7 @@ class BuildFiles:
             await asyncio.to_thread(self._link, build_id, other, sha256)
             yield
         except BaseException:
-            await asyncio.shield(asyncio.to_thread(self._delete, build_id))
+            await asyncio.shield(self._delete(build_id))
             raise
         finally:
             self._arriving.discard(build_id)
@@ -68,11 +68,12 @@ class BuildFiles:
     async def workspace(self, build_id: BuildId) -> AsyncIterator[Path]:
         """Give an empty folder, which is gone afterwards."""
         folder = self._root / build_id / WORKSPACE
-        await asyncio.to_thread(_make_empty, folder)
+        await children.delete(folder)
+        await asyncio.to_thread(folder.mkdir, parents=True)
         try:
             yield folder
         finally:
-            await asyncio.shield(asyncio.to_thread(_remove, folder))
+            await asyncio.shield(_remove(folder))
 
     async def keep_only(self, wanted: Callable[[], Awaitable[Iterable[BuildId]]]) -> None:
         """Delete what all other builds worked on, but not what arrives just now.
@@ -83,7 +84,7 @@ class BuildFiles:
         there -= self._arriving
         there -= set(await wanted())
         if there:
-            await asyncio.to_thread(self._delete, *there)
+            await self._delete(*there)
 
     def _files(self, build_id: BuildId) -> ArtifactFiles:
         return ArtifactFiles(self._root / build_id, self._limit_bytes)
@@ -108,17 +109,11 @@ class BuildFiles:
             raise Unavailable(f"cannot keep the source: {error.strerror}") from error
         sync_folder(target.parent)
 
-    def _delete(self, *build_ids: BuildId) -> None:
-        for build_id in build_ids:
-            shutil.rmtree(self._root / build_id, ignore_errors=True)
+    async def _delete(self, *build_ids: BuildId) -> None:
+        await children.delete(*(self._root / build_id for build_id in build_ids))
 
 
-def _remove(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+async def _remove(folder: Path) -> None:
+    await children.delete(folder)
     with contextlib.suppress(OSError):  # an archive is beside it
-        folder.parent.rmdir()
-
-
-def _make_empty(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+        await asyncio.to_thread(folder.parent.rmdir)

@@ -1,13 +1,19 @@
 """What builds need, out of the configuration and the parts of the agent that are there already."""
 
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from paas.artifacts import ArtifactFiles
 from paas.build_files import BuildFiles
 from paas.build_logs import BuildLogs
+from paas.builders.build_process import RunLimits
+from paas.builders.containment import ProcessLimits
 from paas.builders.git import GitFetcher, GitLimits
-from paas.builders.ready_programs import ReadyPrograms
+from paas.builders.program_tar import TarLimits
+from paas.builders.recipes import RecipeTable
+from paas.builders.source import SourcePrograms, SourceSettings, passed_on
 from paas.builders.unpack import UnpackLimits
 from paas.config import Config
 from paas.core.ids import AppId
@@ -17,6 +23,7 @@ from paas.engine.build_results import Results
 from paas.engine.building import BuildWorld
 from paas.engine.commands import Commands
 from paas.engine.variables import Variables
+from paas.launching.users import User
 from paas.store.database import Database
 from paas.vault import Vault
 
@@ -33,6 +40,9 @@ class BuildParts:
     files: BuildFiles
     logs: BuildLogs
     open_image_builder: Callable[[], Awaitable[ImageBuilder]]
+    cache_root: Path
+    user: tuple[int, int] | None  # who builds natively; None: the agent's own
+    no_user: str | None  # why nobody does
 
 
 def build_world(config: Config, parts: BuildParts) -> BuildWorld:
@@ -56,7 +66,7 @@ def build_world(config: Config, parts: BuildParts) -> BuildWorld:
             open_image_builder=parts.open_image_builder,
         ),
         open_image_builder=parts.open_image_builder,
-        source_builder=ReadyPrograms(),
+        source_builder=SourcePrograms(RecipeTable(builds.recipes), _source_settings(config, parts)),
         variables=Variables(database.reader, parts.vault),
         fetcher=GitFetcher(GitLimits(unpack=unpack, secs=builds.timeout_secs)),
         token_for=token_for,
@@ -64,4 +74,29 @@ def build_world(config: Config, parts: BuildParts) -> BuildWorld:
         secs=builds.timeout_secs,
         at_once=builds.at_once,
         kept_per_app=config.retention.builds_per_app,
+    )
+
+
+def _source_settings(config: Config, parts: BuildParts) -> SourceSettings:
+    builds, tasks = config.builds, config.tasks
+    return SourceSettings(
+        limits=RunLimits(
+            secs=builds.timeout_secs,
+            processes=ProcessLimits(
+                memory_bytes=builds.memory_bytes,
+                cpus=builds.cpus,
+                processes=builds.processes,
+                file_bytes=builds.workspace_bytes,
+            ),
+            workspace_bytes=builds.workspace_bytes,
+            workspace_files=builds.workspace_files,
+            output_bytes=builds.log_bytes // 2,
+        ),
+        program=TarLimits(bytes=tasks.unpacked_bytes, files=tasks.unpacked_files),
+        cache_root=parts.cache_root,
+        cache_bytes=builds.cache_bytes,
+        user=None if parts.user is None else User(uid=parts.user[0], gid=parts.user[1]),
+        no_user=parts.no_user,
+        readable=builds.readable,
+        passed=passed_on(builds.pass_env, os.environ),
     )

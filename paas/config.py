@@ -11,6 +11,14 @@ from typing import Annotated
 import msgspec
 
 from paas.core.errors import PaasError
+from paas.core.recipes import RecipeRow
+
+# Where packages are fetched from, and by which certificates; none of it is the agent's own secret.
+PASSED = (
+    *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
+    *("PIP_*", "UV_*", "npm_config_*", "GOPROXY", "GOSUMDB", "GONOSUMDB"),
+)
 
 
 class BadConfig(PaasError):
@@ -76,6 +84,7 @@ class ContainersConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildsConfig:
+    user: str = "paas-builds"  # who builds natively when the agent is root
     at_once: int = 1
     timeout_secs: float = 1800
     context_bytes: int = 1024**3  # as it is sent, and once it is unpacked
@@ -84,6 +93,13 @@ class BuildsConfig:
     memory_bytes: int = 2 * 1024**3  # of a step
     cpus: float = 1.0  # likewise
     log_bytes: int = 10 * 1024**2  # kept of each build
+    processes: Annotated[int, msgspec.Meta(ge=16)] = 512  # of a native build at once, threads included
+    workspace_bytes: int = 4 * 1024**3  # that a native build may take on the disk
+    workspace_files: int = 400_000
+    cache_bytes: int = 5 * 1024**3  # of all that native builds keep for the next
+    readable: tuple[str, ...] = ()  # folders that native builds see besides the system's
+    pass_env: tuple[str, ...] = PASSED  # of the agent's environment, to native builds
+    recipes: tuple[RecipeRow, ...] = ()  # looked at before those that are built in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,8 +173,9 @@ def _refuse_unknown(raw: dict[str, object], shape: type, text: str, path: Path, 
                 hint=f"did you mean {table}{near[0]}?" if near else None,
             )
         inner = known[key]
-        if isinstance(value, dict) and inner is not None:
-            _refuse_unknown(value, inner, text, path, f"{table}{key}.")
+        for each in value if isinstance(value, list) else (value,):
+            if isinstance(each, dict) and inner is not None:
+                _refuse_unknown(each, inner, text, path, f"{table}{key}.")
 
 
 _TABLES: dict[str, type] = {
@@ -168,6 +185,7 @@ _TABLES: dict[str, type] = {
     "containers": ContainersConfig,
     "builds": BuildsConfig,
     "retention": RetentionConfig,
+    "recipes": RecipeRow,
 }
 
 
@@ -175,7 +193,7 @@ def _line_of(text: str, table: str, key: str) -> int:
     """Find where a key stands; tomllib does not tell."""
     inside = ""
     for number, line in enumerate(text.splitlines(), start=1):
-        header = re.match(r"\s*\[([^\]]+)\]", line)
+        header = re.match(r"\s*\[\[?([^\]]+)\]", line)
         if header is not None:
             inside = header[1].strip() + "."
             if inside == f"{table}{key}.":

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paas import doctor
-from paas.apps_user import AppsUser
+from paas.apps_user import AppsUser, find_builds_user
 from paas.artifacts import ArtifactFiles
 from paas.build_files import BuildFiles
 from paas.build_logs import BuildLogs
@@ -147,6 +147,7 @@ async def wired(
         build_files = BuildFiles(state.builds, config.builds.context_bytes)
         build_logs = BuildLogs(state.builds, clock, kept_bytes=config.builds.log_bytes)
         builds_poked = asyncio.Event()
+        builds_user = find_builds_user(config.builds.user)
         commands = Commands.over(
             database,
             files,
@@ -178,6 +179,9 @@ async def wired(
                         files=build_files,
                         logs=build_logs,
                         open_image_builder=open_image_builder,
+                        cache_root=state.build_cache,
+                        user=builds_user.ids,
+                        no_user=builds_user.missing,
                     ),
                 ),
                 builds_poked,

@@ -48,6 +48,10 @@ class StateDirectory:
         return self.root / "builds"
 
     @property
+    def build_cache(self) -> Path:
+        return self.root / "build-cache"
+
+    @property
     def volumes(self) -> Path:
         return self.root / "volumes"
 

@@ -98,7 +98,7 @@ class ApiServer:
         application[CLOSING] = self._closing
         application[GUARD] = Guard(
             hosts=LOCAL_NAMES | {name.lower() for name in (host, *parts.allowed_hosts)} - ANY_ADDRESS,
-            blocked_uid=parts.blocked_uid,
+            blocked_uids=parts.blocked_uids,
         )
         application.on_response_prepare.append(put_etag)
         register(application.router, with_openapi(ROUTES, version=parts.about.version))

@@ -15,8 +15,8 @@ PUBLISHED = ("public", "dist", "build", "out", "_site", "site", ".")  # where si
 SERVE = f"python3 -ISE {STATIC_SERVER} {' '.join(PUBLISHED)}"
 
 _PIP_CACHE = ("~/.cache/pip", "~/.cache/uv")
-_PIP = {"python3": "python3", "pip3": "python3-pip"}
-_NODE = {"node": "nodejs", "npm": "npm"}
+_PIP = {"python3": "apt-get install python3", "pip3": "apt-get install python3-pip"}
+_NODE = {"node": "apt-get install nodejs", "npm": "apt-get install npm"}
 _NPM_READY = ("npm run build --if-present", "npm prune --omit=dev --no-audit --no-fund", "node_ready")
 
 ROWS = (
@@ -25,7 +25,7 @@ ROWS = (
         files=("src/main.tish",),
         build=(f"tish build src/main.tish -o {PROGRAM}",),
         start=f"./{PROGRAM}",
-        needs={"tish": "@tishlang/tish of npm"},
+        needs={"tish": "npm install --global @tishlang/tish"},
     ),
     RecipeRow(
         name="python-uv",
@@ -57,7 +57,7 @@ ROWS = (
         build=("pnpm install --frozen-lockfile", "pnpm run --if-present build", "node_ready"),
         lockfiles=("pnpm-lock.yaml",),
         cache=("~/.local/share/pnpm/store",),
-        needs={"node": "nodejs", "pnpm": "pnpm of npm"},
+        needs={"node": "apt-get install nodejs", "pnpm": "npm install --global pnpm"},
     ),
     RecipeRow(
         name="node-yarn",
@@ -65,7 +65,7 @@ ROWS = (
         build=("yarn install --frozen-lockfile", "npm run build --if-present", "node_ready"),
         lockfiles=("yarn.lock",),
         cache=("~/.cache/yarn",),
-        needs={**_NODE, "yarn": "yarn of npm"},
+        needs={**_NODE, "yarn": "npm install --global yarn"},
     ),
     RecipeRow(
         name="node",
@@ -90,7 +90,7 @@ ROWS = (
         start=f"./{PROGRAM}",
         lockfiles=("go.sum",),
         cache=("~/go/pkg/mod", "~/.cache/go-build"),
-        needs={"go": "golang-go"},
+        needs={"go": "apt-get install golang-go"},
     ),
     RecipeRow(
         name=STATIC,

@@ -44,9 +44,10 @@ class RecipeTable:
             cache=options.cache or found.cache,
         )
 
-    def needs(self, name: str) -> Mapping[str, str]:
-        """Say which programs a recipe's own commands call, and who provides each."""
-        return next((row.needs for row in self._rows if row.name == name), {})
+    def needs(self, recipe: Recipe) -> Mapping[str, str]:
+        """Say which programs a recipe's own commands call, and what installs each."""
+        row = next((row for row in self._rows if row.name == recipe.name), None)
+        return {} if row is None or not set(row.build) <= set(recipe.build) else row.needs
 
     def _named(self, tree: Path, name: str, *, start_is_given: bool) -> Recipe:
         row = next((row for row in self._rows if row.name == name), None)

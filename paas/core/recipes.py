@@ -14,4 +14,4 @@ class RecipeRow:
     start: str = ""  # of `web`; empty: found by looking, for the languages that we know
     lockfiles: tuple[str, ...] = ()  # while their contents are the same, a build finds the cache of the last
     cache: tuple[str, ...] = ()  # folders that are kept for the next build; "~/" is the build's own home
-    needs: Mapping[str, str] = field(default_factory=dict)  # programs of the build, and who provides each
+    needs: Mapping[str, str] = field(default_factory=dict)  # programs of the build, and what installs each

@@ -14,9 +14,9 @@ from pathlib import Path
 from paas.core.ids import TaskId
 from paas.core.live import Usage
 from paas.core.model import Instance
-from paas.drivers import leftovers
 from paas.drivers.native_usage import NativeUsage
 from paas.drivers.runs import Runs
+from paas.launching import leftovers
 from paas.launching.cgroups import Cgroups
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class Ender:
             self._usage.note(task_id, self._usage.look(record.group, ()))
             gone = leftovers.end_group(self._cgroups, record.group)
         else:
-            gone = leftovers.end_by_environment(task_id)
+            gone = leftovers.end_by_environment(f"TASK_ID={task_id}")
         if not gone:
             logger.error("A process does not die", extra={"event": "task.undead", "task": task_id})
         if record.exit_code is None and we_killed_it and not record.never_began:
@@ -111,7 +111,7 @@ class Ender:
             return lambda: cgroups.members(running.group)
         return lambda: [
             *leftovers.find_by_group(running.launcher),
-            *leftovers.find_by_environment(running.task_id),
+            *leftovers.find_by_environment(f"TASK_ID={running.task_id}"),
         ]
 
 

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from paas.core.errors import Unavailable
-from paas.drivers import freezing, leftovers
+from paas.drivers import freezing
 from paas.drivers.ending import Running
+from paas.launching import leftovers
 from paas.launching.cgroups import Cgroups
 
 STOPPED = "T"

@@ -35,7 +35,9 @@ class Cgroups:
         """Move a process in; its children follow. May take milliseconds: not on the loop."""
         (self.base / name / "cgroup.procs").write_text(str(pid))
 
-    def limit(self, name: str, *, memory_bytes: int, cpu_millis: int) -> None:
+    def limit(
+        self, name: str, *, memory_bytes: int, cpu_millis: int, processes: int = MOST_PROCESSES
+    ) -> None:
         """Set the limits that this system can enforce; the others are left to rlimits."""
         group = self.base / name
         if "memory" in self.controllers:
@@ -46,7 +48,7 @@ class Cgroups:
             quota_us = max(1000, cpu_millis * CPU_PERIOD_US // 1000)
             (group / "cpu.max").write_text(f"{quota_us} {CPU_PERIOD_US}")
         if "pids" in self.controllers:
-            (group / "pids.max").write_text(str(MOST_PROCESSES))
+            (group / "pids.max").write_text(str(processes))
 
     def members(self, name: str) -> list[int]:
         """List the living processes of a group; zombies do not count, an absent group is empty."""

@@ -186,7 +186,7 @@ async def until(is_true: Callable[[], bool]) -> None:
 
 def with_blocked(uid: int) -> Change:
     """Refuse callers of a user id."""
-    return lambda parts: replace(parts, blocked_uid=uid)
+    return lambda parts: replace(parts, blocked_uids=frozenset({uid}))
 
 
 def allow_example(parts: ApiParts) -> ApiParts:

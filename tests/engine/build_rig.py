@@ -10,7 +10,11 @@ from typing import Any
 from paas.artifacts import ArtifactFiles
 from paas.build_files import BuildFiles
 from paas.build_logs import BuildLogs
-from paas.builders.ready_programs import ReadyPrograms
+from paas.builders.build_process import RunLimits
+from paas.builders.containment import ProcessLimits
+from paas.builders.program_tar import TarLimits
+from paas.builders.recipes import RecipeTable
+from paas.builders.source import SourcePrograms, SourceSettings
 from paas.builders.unpack import UnpackLimits
 from paas.core.builds import Build, BuiltImage, Program, SourceOrder
 from paas.core.errors import Unavailable
@@ -116,10 +120,23 @@ class FakeFetcher:
         return f"token of {app_id} for {url}"
 
 
-class HeldPrograms(ReadyPrograms):
+class HeldPrograms(SourcePrograms):
     """Builds what needs no building, once it may."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        processes = ProcessLimits(memory_bytes=2**30, cpus=1, processes=64, file_bytes=2**30)
+        limits = RunLimits(
+            secs=60, processes=processes, workspace_bytes=2**30, workspace_files=1000, output_bytes=1000
+        )
+        settings = SourceSettings(
+            limits=limits,
+            program=TarLimits(bytes=2**20, files=100),
+            cache_root=folder / "cache",
+            cache_bytes=2**20,
+            user=None,
+            passed={},
+        )
+        super().__init__(RecipeTable(), settings)
         self.may = asyncio.Event()
         self.may.set()
         self.asked: list[SourceOrder] = []
@@ -216,7 +233,7 @@ async def running(folder: Path, *, at_once: int = 1, unavailable: bool = False) 
             sources=files,
             poke_builds=poked.set,
         )
-        fetcher, programs = FakeFetcher(), HeldPrograms()
+        fetcher, programs = FakeFetcher(), HeldPrograms(folder)
         queue = Builds(
             BuildWorld(
                 database=database,

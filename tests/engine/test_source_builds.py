@@ -52,7 +52,7 @@ async def count(rig: Rig, table: str) -> int:
 async def test_commit_becomes_an_artifact_and_that_a_deployment(rig: Rig) -> None:
     build = await rig.settled(await rig.ask(source=GIT, rollout=PRODUCTION))
 
-    assert (build.state, build.recipe, build.source.commit) == (BuildState.SUCCEEDED, "program", COMMIT)
+    assert (build.state, build.recipe, build.source.commit) == (BuildState.SUCCEEDED, "executable", COMMIT)
     assert rig.fetcher.asked == [(URL, "main", f"token of {rig.app_id} for {URL}")]
     artifact = await made_by(rig, build)
     deployment = await deployed(rig, build)

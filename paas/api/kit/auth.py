@@ -21,7 +21,7 @@ class Guard:
     """Refuses rebound names, browsers on foreign pages, other machines and hosted apps."""
 
     hosts: frozenset[str]  # names and addresses of ours, without port
-    blocked_uid: int | None
+    blocked_uids: frozenset[int]  # of hosted apps and of builds
 
     def check(self, request: web.Request) -> None:
         """Raise Forbidden unless the request may be served."""
@@ -60,7 +60,7 @@ class Guard:
         own = transport.get_extra_info("sockname") if transport is not None else None
         if not peer or not own or not peers.is_loopback(peer[0]):
             raise Forbidden("cannot serve callers from other machines", code="NOT_LOOPBACK")
-        if self.blocked_uid is None:
+        if not self.blocked_uids:
             return
         # Asked anew for each request: it takes microseconds, and a socket may change hands.
         owner = peers.owner_of(peer[:2], own[:2])
@@ -68,8 +68,8 @@ class Guard:
             raise Forbidden(
                 "cannot serve a caller who has left: nobody knows who asked", code="CALLER_UNKNOWN"
             )
-        if owner.uid == self.blocked_uid:
-            raise Forbidden("cannot serve hosted apps", code="CALLER_IS_AN_APP")
+        if owner.uid in self.blocked_uids:
+            raise Forbidden("cannot serve hosted apps and builds", code="CALLER_IS_AN_APP")
 
 
 GUARD = web.AppKey("guard", Guard)

@@ -66,7 +66,7 @@ class ApiParts:
     examine: Callable[[], Awaitable[Sequence[Check]]]
     problems: Callable[[], Sequence[str]] = tuple  # sentences; none: healthy
     allowed_hosts: frozenset[str] = field(default_factory=frozenset)  # beside localhost and where it listens
-    blocked_uid: int | None = None  # the user id of hosted apps, if it is not the agent's own
+    blocked_uids: frozenset[int] = frozenset()  # of hosted apps and builds, unless they are ours
     heartbeat_secs: float = 15.0
     build_wait_secs: float = (
         300.0  # that an answer waits for a build: contract of the native API, section 1.4

@@ -1,4 +1,4 @@
-"""Find and end every process of a task, those that left its session and process group included."""
+"""Find and end every process of a task or a build, also those that left its session and process group."""
 
 import contextlib
 import os
@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from paas.core.ids import TaskId
 from paas.launching.cgroups import Cgroups
 
 PATIENCE_S = 5.0  # a killed process may take a while to die: memory to free, a disk to answer
@@ -17,30 +16,30 @@ PAUSE_S = 0.001
 def end_group(cgroups: Cgroups, name: str) -> bool:
     """Kill all of a group and wait until they are gone; False if something would not die. Blocks."""
     cgroups.kill(name)
-    gone = _until_none(lambda: cgroups.members(name), lambda _pids: cgroups.kill(name))
+    gone = until_none(lambda: cgroups.members(name), lambda _pids: cgroups.kill(name))
     cgroups.remove(name)
     return gone
 
 
-def end_by_environment(task_id: TaskId) -> bool:
-    """Kill all processes that were started with this TASK_ID, until none is found. Blocks.
+def end_by_environment(variable: str) -> bool:
+    """Kill all processes that were started with a variable, NAME=VALUE, until none is found. Blocks.
 
     A process that leaves the session and also clears its environment is not found: only a control
     group holds those.
     """
-    return _until_none(lambda: find_by_environment(task_id), _kill_each)
+    return until_none(lambda: find_by_environment(variable), kill_each)
 
 
 def end_all_but(launcher: int, members: Callable[[], Collection[int]]) -> None:
     """Kill a task's processes but not its launcher, which has the exit code yet to write. Blocks."""
-    _until_none(lambda: [pid for pid in members() if pid != launcher], _kill_each)
+    until_none(lambda: [pid for pid in members() if pid != launcher], kill_each)
 
 
-def find_by_environment(task_id: TaskId) -> list[int]:
-    """List the living processes started with this TASK_ID; others' processes are not readable."""
-    wanted = b"TASK_ID=" + os.fsencode(task_id)
+def find_by_environment(variable: str) -> list[int]:
+    """List the living processes started with a variable; others' processes are not readable."""
+    wanted = os.fsencode(variable)
     found = []
-    for pid in _all_pids():
+    for pid in all_pids():
         with contextlib.suppress(OSError):
             if wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
                 found.append(pid)
@@ -50,24 +49,27 @@ def find_by_environment(task_id: TaskId) -> list[int]:
 def find_by_group(process_group: int) -> list[int]:
     """List the processes of a process group. Sound only while its leader is known to live."""
     found = []
-    for pid in _all_pids():
+    for pid in all_pids():
         with contextlib.suppress(OSError):
             if os.getpgid(pid) == process_group:
                 found.append(pid)
     return found
 
 
-def _all_pids() -> list[int]:
+def all_pids() -> list[int]:
+    """List every process that is to be seen."""
     return [int(name) for name in os.listdir("/proc") if name.isdecimal()]  # noqa: PTH208 - names are all it needs
 
 
-def _kill_each(pids: Collection[int]) -> None:
+def kill_each(pids: Collection[int]) -> None:
+    """Send SIGKILL to each that is still there."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
-def _until_none(find: Callable[[], Collection[int]], kill: Callable[[Collection[int]], None]) -> bool:
+def until_none(find: Callable[[], Collection[int]], kill: Callable[[Collection[int]], None]) -> bool:
+    """Kill what is found until nothing is found; False if something would not die. Blocks."""
     deadline = time.monotonic() + PATIENCE_S
     while found := find():
         if time.monotonic() > deadline:
