@@ -19,9 +19,11 @@ from paas.apps_user import SHARED_USER_WARNING, AppsUser, find_apps_user, find_b
 from paas.config import BadConfig, Config, split_address
 from paas.core.checks import Check
 from paas.core.errors import PaasError
+from paas.core.urls import PublicUrls
 from paas.docker.probe import check_engine
 from paas.engine.janitor import Janitor, Retention
 from paas.engine.reconciler import Reconciler
+from paas.engine.reports import Reports, ReportWorld
 from paas.parts import Parts, wired
 from paas.proxy.limits import ProxyLimits
 from paas.proxy.listener import Proxy
@@ -32,6 +34,7 @@ from paas.store.feed import Feed
 if TYPE_CHECKING:
     from paas.api.kit.parts import ApiParts
     from paas.api.server import ApiServer
+    from paas.github.client import GitHubClient
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +89,7 @@ async def _serve(config: Config, user: AppsUser, parts: Parts, stopping: asyncio
         async with _listening(config, user, parts):
             gc.collect()
             gc.freeze()  # what was made so far stays: a full collection would stall traffic
+            loops.append(group.create_task(_reports(config, parts).run(), name="reports"))
             await stopping.wait()
             systemd.notify("STOPPING=1")
             logger.info("Closing; tasks are left running", extra={"event": "agent.closing"})
@@ -119,15 +123,10 @@ async def _listening(config: Config, user: AppsUser, parts: Parts) -> AsyncItera
 
 
 def _api_parts(config: Config, user: AppsUser, parts: Parts, proxy_port: int) -> "ApiParts":
-    from paas.api.kit.parts import AboutAgent, ApiParts, PublicUrls  # noqa: PLC0415 - see where it is called
+    from paas.api.kit.parts import AboutAgent, ApiParts  # noqa: PLC0415 - see where it is called
 
     world = parts.world
     others = (user, find_builds_user(config.builds.user))
-    urls = PublicUrls(
-        scheme=config.proxy.public_scheme,
-        domain=config.proxy.domain,
-        port=config.proxy.public_port or proxy_port,
-    )
     return ApiParts(
         commands=parts.commands,
         reader=world.database.reader,
@@ -139,7 +138,7 @@ def _api_parts(config: Config, user: AppsUser, parts: Parts, proxy_port: int) ->
         logs=parts.logs,
         build_logs=parts.build_logs,
         artifact_path=parts.files.path,
-        urls=urls,
+        urls=_public_urls(config, proxy_port),
         about=AboutAgent(
             version=__version__,
             node_id=socket.gethostname(),
@@ -153,6 +152,14 @@ def _api_parts(config: Config, user: AppsUser, parts: Parts, proxy_port: int) ->
         problems=parts.problems,
         allowed_hosts=frozenset(config.api.allowed_hosts),
         blocked_uids=frozenset(each.ids[0] for each in others if each.ids is not None),
+    )
+
+
+def _public_urls(config: Config, proxy_port: int) -> PublicUrls:
+    return PublicUrls(
+        scheme=config.proxy.public_scheme,
+        domain=config.proxy.domain,
+        port=config.proxy.public_port or proxy_port,
     )
 
 
@@ -184,6 +191,25 @@ def _janitor(config: Config, parts: Parts) -> Janitor:
             keep_programs=parts.builder.keep_only,
             also=(parts.builds.tidy,),
         ),
+    )
+
+
+def _reports(config: Config, parts: Parts) -> Reports:
+    @contextlib.asynccontextmanager
+    async def connected() -> AsyncIterator["GitHubClient"]:
+        client = await asyncio.to_thread(importlib.import_module, "paas.github.client")
+        async with client.connected(config.github.api_url) as host:
+            yield host
+
+    return Reports(
+        ReportWorld(
+            database=parts.world.database,
+            vault=parts.vault,
+            clock=parts.world.clock,
+            api_url=config.github.api_url,
+            connected=connected,
+            urls=lambda: _public_urls(config, parts.world.proxy.port),
+        )
     )
 
 

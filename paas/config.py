@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import msgspec
 
 from paas.core.errors import PaasError
 from paas.core.recipes import RecipeRow
+from paas.core.repositories import is_loopback
 
 # Where packages are fetched from, and by which certificates; none of it is the agent's own secret.
 PASSED = (
@@ -103,6 +105,11 @@ class BuildsConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GitHubConfig:
+    api_url: str = "https://api.github.com"  # where commits and pull requests are told of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionConfig:
     deployments_per_app: int = 20  # besides those that are current
     builds_per_app: int = 20  # ended ones, with their logs
@@ -119,6 +126,7 @@ class Config:
     tasks: TasksConfig = field(default_factory=TasksConfig)
     containers: ContainersConfig = field(default_factory=ContainersConfig)
     builds: BuildsConfig = field(default_factory=BuildsConfig)
+    github: GitHubConfig = field(default_factory=GitHubConfig)
     retention: RetentionConfig = field(default_factory=RetentionConfig)
 
     def state_directory(self) -> Path:
@@ -144,6 +152,7 @@ def load(path: Path) -> Config:
     split_address(config.api.listen)
     split_address(config.proxy.listen)
     _check_ports(config.proxy)
+    _check_api_url(config.github.api_url)
     return config
 
 
@@ -160,6 +169,19 @@ def _check_ports(proxy: ProxyConfig) -> None:
     if not 1 <= first <= last <= 65535:  # noqa: PLR2004 - the largest port
         raise BadConfig(
             f"cannot use proxy.tcp_first_port {first} to proxy.tcp_last_port {last}: no such range"
+        )
+
+
+def _check_api_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+    except ValueError:
+        is_safe = False
+    if not is_safe or not parts.hostname or parts.query or parts.fragment:
+        raise BadConfig(
+            f"cannot use {url!r} as github.api_url: it must be https, for tokens are sent there",
+            hint="it looks like https://api.github.com, or https://github.example/api/v3",
         )
 
 
@@ -184,6 +206,7 @@ _TABLES: dict[str, type] = {
     "tasks": TasksConfig,
     "containers": ContainersConfig,
     "builds": BuildsConfig,
+    "github": GitHubConfig,
     "retention": RetentionConfig,
     "recipes": RecipeRow,
 }

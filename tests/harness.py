@@ -240,16 +240,19 @@ def own_ports() -> Iterator[tuple[int, int]]:
 
 @contextlib.asynccontextmanager
 async def running(
-    *flags: str, environment: Mapping[str, str] | None = None, uid: int | None = None
+    *flags: str, environment: Mapping[str, str] | None = None, uid: int | None = None, settings: str = ""
 ) -> AsyncIterator[Agent]:
-    """Run an agent for a test; every process of it and of its apps is gone afterwards."""
+    """Run an agent for a test; every process of it and of its apps is gone afterwards.
+
+    `settings` are further tables of its configuration.
+    """
     # Not below pytest's own folder: hosted apps run as another user, who may not enter that.
     state = Path(tempfile.mkdtemp(prefix="paas-test-"))
     state.chmod(0o755)
     with own_ports() as (first, last):
         (state / "config.toml").write_text(
             f"[tasks]\nfirst_port = {first}\nlast_port = {last - TCP_PORTS}\n"
-            f"[proxy]\ntcp_first_port = {last - TCP_PORTS + 1}\ntcp_last_port = {last}\n"
+            f"[proxy]\ntcp_first_port = {last - TCP_PORTS + 1}\ntcp_last_port = {last}\n{settings}"
         )
         if uid is not None:
             os.chown(state, uid, uid)

@@ -57,6 +57,12 @@ def full_name(text: str) -> str:
     return "/".join(_segments(urlsplit(text))[-OWNER_AND_NAME:])
 
 
+def is_served_by(url: str, api_url: str) -> bool:
+    """Say whether an API is that of a repository's host, and so may be sent the repository's token."""
+    repository, api = urlsplit(url).hostname, urlsplit(api_url).hostname
+    return repository is not None and api in (repository, f"api.{repository}")
+
+
 def is_loopback(host: str) -> bool:
     if host == "localhost":
         return True

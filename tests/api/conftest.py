@@ -11,13 +11,14 @@ from typing import Any
 import aiohttp
 import pytest
 
-from paas.api.kit.parts import AboutAgent, ApiParts, PublicUrls
+from paas.api.kit.parts import AboutAgent, ApiParts
 from paas.api.server import ApiServer
 from paas.artifacts import ArtifactFiles
 from paas.build_files import BuildFiles
 from paas.build_logs import BuildLogs
 from paas.core.checks import Check
 from paas.core.ids import DeploymentId
+from paas.core.urls import PublicUrls
 from paas.engine.commands import Commands
 from paas.engine.metering import Metering
 from paas.engine.variables import Variables

@@ -13,6 +13,7 @@ from paas.config import (
     BuildsConfig,
     Config,
     ContainersConfig,
+    GitHubConfig,
     ProxyConfig,
     RetentionConfig,
     TasksConfig,
@@ -26,6 +27,7 @@ TABLES = {
     "tasks": TasksConfig,
     "containers": ContainersConfig,
     "builds": BuildsConfig,
+    "github": GitHubConfig,
     "retention": RetentionConfig,
 }
 

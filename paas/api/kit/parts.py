@@ -9,31 +9,12 @@ from aiohttp import web
 from paas.build_logs import BuildLogs
 from paas.core.checks import Check
 from paas.core.ports import Clock, CountsView, LiveView, UsageView
+from paas.core.urls import PublicUrls
 from paas.engine.commands import Commands
 from paas.engine.variables import Variables
 from paas.store.database import Reader
 from paas.store.feed import Feed
 from paas.task_logs import TaskLogs
-
-HTTP_PORT, HTTPS_PORT = 80, 443
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublicUrls:
-    """How apps are reached from outside."""
-
-    scheme: str
-    domain: str
-    port: int
-
-    def of(self, host: str) -> str:
-        usual = HTTPS_PORT if self.scheme == "https" else HTTP_PORT
-        return f"{self.scheme}://{host}" + ("" if self.port == usual else f":{self.port}")
-
-    def tcp_address(self, host: str, port: int) -> str:
-        """Say where a port of the proxy's is: below localhost few programs find names."""
-        is_local = self.domain == "localhost" or self.domain.endswith(".localhost")
-        return f"{'localhost' if is_local else host}:{port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

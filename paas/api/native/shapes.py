@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from paas.api.kit.parts import AboutAgent, PublicUrls
+from paas.api.kit.parts import AboutAgent
 from paas.api.kit.times import rfc3339
 from paas.api.native import answers
 from paas.core import hosts, model
 from paas.core.checks import Check
 from paas.core.live import Live, PhaseStats, Refusal, WakeStats
 from paas.core.states import LIVE_DEPLOYMENT, SERVING_DEPLOYMENT, UNSETTLED_DEPLOYMENT, DeploymentState
+from paas.core.urls import PublicUrls
 from paas.task_logs import LogLine
 
 JUST_NOW_SECS = 1.0  # use this recent counts as running

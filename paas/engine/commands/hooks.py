@@ -27,7 +27,7 @@ from paas.github.deliveries import (
     read,
     repositories_of,
 )
-from paas.store import deliveries, source_configs
+from paas.store import deliveries, reports, source_configs
 from paas.store.database import Database, Tx
 from paas.vault import Vault
 
@@ -137,6 +137,7 @@ class HookCommands:
             Origin(branch=push.branch),
             replaces=True,
         )
+        await reports.add_commit(tx, build, push.commit)
         return Outcome(
             app_id=config.app_id,
             action="build",

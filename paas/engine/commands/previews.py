@@ -12,7 +12,7 @@ from paas.engine.commands.environments import EnvironmentCommands
 from paas.engine.commands.from_source import queue
 from paas.engine.commands.versions import existing_app
 from paas.github.deliveries import Proposed, Settled
-from paas.store import environments
+from paas.store import environments, reports
 from paas.store.database import Tx
 
 # What every preview has, whatever its manifest says: it sleeps soon, and shares neither the files nor the
@@ -67,6 +67,8 @@ class Previews:
             Origin(branch=news.branch, pull_request=news.number),
             replaces=True,
         )
+        await reports.add_commit(tx, build, news.commit)
+        await reports.add_preview(tx, config.app_id, news.number)
         return Outcome(
             app_id=config.app_id,
             action="build",

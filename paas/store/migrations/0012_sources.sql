@@ -37,3 +37,18 @@ CREATE TABLE source_builds (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX source_builds_by_app ON source_builds (app_id);
 CREATE UNIQUE INDEX source_builds_by_key ON source_builds (app_id, trigger_key) WHERE trigger_key IS NOT NULL;
+
+-- What GitHub is to be told, and what it was told last: how a commit fares, or where a pull request's preview is.
+CREATE TABLE reports (
+    id INTEGER PRIMARY KEY,
+    app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
+    build_id TEXT UNIQUE REFERENCES builds (id) ON DELETE CASCADE, -- of the commit; NULL: it is about a preview
+    commit_id TEXT,
+    pull_request INTEGER,
+    comment_id INTEGER, -- where it is told of the preview
+    told TEXT,
+    attempts INTEGER NOT NULL DEFAULT 0, -- that failed since something was last told
+    failing_since REAL,
+    try_at REAL NOT NULL DEFAULT 0
+) STRICT;
+CREATE UNIQUE INDEX reports_by_pull_request ON reports (app_id, pull_request) WHERE build_id IS NULL;
