@@ -32,6 +32,7 @@ from paas.api.native import (
     sources,
     tasks,
     triggers,
+    variables,
 )
 
 FAREWELL_SECS = 1.0  # that requests in progress get when the server closes
@@ -47,6 +48,7 @@ ROUTES: tuple[Route, ...] = (
     *deployments.ROUTES,
     *environments.ROUTES,
     *tasks.ROUTES,
+    *variables.ROUTES,
     *metrics.ROUTES,
     *registries.ROUTES,
     *sources.ROUTES,

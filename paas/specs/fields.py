@@ -36,8 +36,9 @@ Slug = Annotated[
         description="1 to 30 lower-case letters, digits and hyphens; the first and last no hyphen",
     ),
 ]
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*" + END
 Environ = Annotated[
-    dict[Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*" + END, max_length=255)], str | None],
+    dict[Annotated[str, Meta(pattern=VARIABLE, max_length=255)], str | None],
     Meta(
         max_length=MOST_VARIABLES,
         description="variables by name (letters, digits, underscores), laid over those that are there;"

@@ -68,6 +68,9 @@ async def test_references_of_the_document_lead_somewhere(api: Api) -> None:
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+", name) for name in document["components"]["schemas"])
 
 
+FILES = {"export_app_variables", "export_deployment_variables"}  # no JSON
+
+
 class Checked:
     """Asks, and holds each answer against what the document says of that status."""
 
@@ -127,6 +130,10 @@ async def test_real_answers_are_as_described(api: Api) -> None:
         "promote_deployment": {"environment": "production"},
         "roll_back_app": {"version": 9},
         "create_environment": {"slug": "staging"},
+        "put_app_variable": {"value": "1"},
+        "put_deployment_variable": {"value": "1", "secret": True},
+        "change_app_variables": {"env": {"B": "2"}},
+        "change_deployment_variables": {"env": {"B": "2"}},
         "create_deployment": {"networking": {"protocol": "grpc"}},
     }
     left_out = {
@@ -139,6 +146,7 @@ async def test_real_answers_are_as_described(api: Api) -> None:
         "stream_build_logs",
         "delete_artifact",
         "delete_app",
+        *FILES,
     }
 
     for each in EVERY:
@@ -154,6 +162,7 @@ async def test_real_answers_are_as_described(api: Api) -> None:
         "prometheus",
         "stream_build_logs",
         "stream_deployment_logs",
+        *FILES,
     }
     assert checked.seen >= {each.name for each in EVERY} - unseen
 

@@ -18,12 +18,7 @@ SILENCE_SECS = 60.0  # a body of which nothing more comes is given up
 
 async def read_json(request: web.Request, kind: type[S]) -> S:
     """Read a JSON body. Raises UnsupportedMedia, TooLarge, BadRequest or Invalid."""
-    if request.content_type != "application/json":
-        given = request.headers.get(hdrs.CONTENT_TYPE)
-        raise UnsupportedMedia(
-            f"cannot read the body: its type is {given}" if given else "cannot read the body: it has no type",
-            hint="send the header Content-Type: application/json",
-        )
+    _check_type(request, "application/json")
     return decode_json(await read_whole(request, JSON_LIMIT_BYTES), kind)
 
 
@@ -37,6 +32,15 @@ async def read_whole(request: web.Request, limit_bytes: int) -> bytes:
         if len(body) > limit_bytes:
             raise _too_large(limit_bytes)
     return bytes(body)
+
+
+async def read_text(request: web.Request, limit_bytes: int) -> str:
+    """Read a body of plain text. Raises UnsupportedMedia, TooLarge or BadRequest."""
+    _check_type(request, "text/plain")
+    try:
+        return (await read_whole(request, limit_bytes)).decode()
+    except UnicodeDecodeError:
+        raise BadRequest("cannot read the body: it is not UTF-8") from None
 
 
 async def chunks(request: web.Request) -> AsyncIterator[bytes]:
@@ -69,6 +73,15 @@ async def refuse_other_expectations(request: web.Request) -> web.StreamResponse 
     if request.headers[hdrs.EXPECT].lower() == "100-continue":
         return None
     return web.Response(status=HTTPStatus.EXPECTATION_FAILED)
+
+
+def _check_type(request: web.Request, media_type: str) -> None:
+    if request.content_type != media_type:
+        given = request.headers.get(hdrs.CONTENT_TYPE)
+        raise UnsupportedMedia(
+            f"cannot read the body: its type is {given}" if given else "cannot read the body: it has no type",
+            hint=f"send the header Content-Type: {media_type}",
+        )
 
 
 async def _say_continue(request: web.Request) -> None:
