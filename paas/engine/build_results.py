@@ -37,10 +37,13 @@ class Made:
 
     @property
     def description(self) -> str:
+        begins = (
+            "Built" if self.reused_build_id is None else f"Built before, as build {self.reused_build_id}:"
+        )
         if self.image is not None:
-            return f"Built {self.image.name}, {self.image.size_bytes} bytes"
+            return f"{begins} {self.image.name}, {self.image.size_bytes} bytes"
         if self.artifact is not None:
-            return f"Built {self.artifact.name}, {self.artifact.size_bytes} bytes"
+            return f"{begins} {self.artifact.name}, {self.artifact.size_bytes} bytes"
         return "Nothing is built: the manifest names an image"
 
 

@@ -106,13 +106,9 @@ class Building:
             made = await self._made_before(prepared, holding)
             if made is None:
                 made = await self._make(prepared, report, holding)
-            else:
-                await report.say([f"The same was built before, as build {made.reused_build_id}"])
             await report.say([made.description])
             await self._world.results.record(prepared.build, made, prepared.manifest)
-        logger.info(
-            "Built %s", made.description, extra={"event": "build.succeeded", "build": prepared.build.id}
-        )
+        logger.info("%s", made.description, extra={"event": "build.succeeded", "build": prepared.build.id})
 
     async def _prepare(self, build: Build, workspace: Path, report: "_Report") -> _Prepared:
         """Have the source on the disk, find how it is built, and note what was found."""
@@ -124,7 +120,7 @@ class Building:
         report.mask |= variables.mask
         try:
             async with asyncio.timeout(world.secs):
-                root, commit = await self._fetch(build, workspace / "source", report)
+                root, build = await self._fetch(build, workspace / "source", report)
                 found = await self._look(root, build, variables)
         except TimeoutError:
             raise BuildFailed(
@@ -133,14 +129,13 @@ class Building:
             ) from None
         build = replace(
             build,
-            source=replace(build.source, commit=commit),
             options=found.options,
             recipe=found.recipe.name,
             fingerprint=found.fingerprint,
             updated_at=world.clock.now(),
         )
         async with world.database.record() as tx:
-            await builds.note_found(tx, build, now=build.updated_at)
+            await builds.note_recipe(tx, build, now=build.updated_at)
         return _Prepared(
             build=build,
             app=app,
@@ -151,20 +146,24 @@ class Building:
             workspace=workspace,
         )
 
-    async def _fetch(self, build: Build, folder: Path, report: "_Report") -> tuple[Path, str | None]:
-        """Put the source into a new folder; give its root, and the commit that it is."""
+    async def _fetch(self, build: Build, folder: Path, report: "_Report") -> tuple[Path, Build]:
+        """Put the source into a new folder; give its root, and the build with the commit that it is."""
         world, source = self._world, build.source
         await asyncio.to_thread(folder.mkdir)
         if source.url is not None:
             token = await world.token_for(build.app_id, source.url)
             report.mask |= Mask([token] if token else [])
             commit = await world.fetcher.fetch(
-                source.url, ref=source.ref, token=token, into=folder, report=report
+                source.url, ref=source.commit or source.ref, token=token, into=folder, report=report
             )
-            return folder, commit
+            now = world.clock.now()
+            build = replace(build, source=replace(source, commit=commit), updated_at=now)
+            async with world.database.record() as tx:
+                await builds.note_commit(tx, build, now=now)
+            return folder, build
         archive = world.files.archive(build.id, source.sha256 or "")
         wanted = source.path or build.options.dockerfile or DOCKERFILE_NAME
-        return await asyncio.to_thread(unpack_source, archive, folder, world.unpack, wanted=wanted), None
+        return await asyncio.to_thread(unpack_source, archive, folder, world.unpack, wanted=wanted), build
 
     async def _look(self, root: Path, build: Build, variables: BuildVariables) -> _Found:
         """Find what is built of a source, and how: as was asked, as its manifest says, or as it looks."""

@@ -1,6 +1,6 @@
 """SQL about builds, and about what they leave in the engine."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from paas.core.builds import DOCKERFILE, Build
 from paas.core.errors import Stale
@@ -47,22 +47,38 @@ async def insert(tx: Tx, build: Build) -> None:
     )
 
 
-async def note_found(tx: Tx, build: Build, *, now: float) -> None:
-    """Write what a running build has found out about its source. Raises Stale if it does not run any more."""
-    changed = await tx.write(
-        "UPDATE builds SET source = ?, recipe = ?, fingerprint = ?, updated_at = ?"
-        " WHERE id = ? AND state = 'running'",
-        (rows.to_json(build.source), build.recipe, build.fingerprint, now, build.id),
+async def note_commit(tx: Tx, build: Build, *, now: float) -> None:
+    """Write which commit a running build has fetched. Raises Stale if it does not run any more."""
+    await _note(tx, build, {"source": rows.to_json(build.source)}, now=now)
+    await feed.append(
+        tx,
+        "build.fetched",
+        at=now,
+        app_id=build.app_id,
+        facts={"build_id": build.id, "commit": build.source.commit},
     )
-    if not changed:
-        raise Stale(f"cannot describe the source of build {build.id}: it is no longer running")
+
+
+async def note_recipe(tx: Tx, build: Build, *, now: float) -> None:
+    """Write how a running build goes on. Raises Stale if it does not run any more."""
+    await _note(tx, build, {"recipe": build.recipe, "fingerprint": build.fingerprint}, now=now)
     await feed.append(
         tx,
         "build.detected",
         at=now,
         app_id=build.app_id,
-        facts={"build_id": build.id, "recipe": build.recipe, "commit": build.source.commit},
+        facts={"build_id": build.id, "recipe": build.recipe},
     )
+
+
+async def _note(tx: Tx, build: Build, columns: Mapping[str, str | None], *, now: float) -> None:
+    assignments = ", ".join(f"{name} = ?" for name in columns)
+    changed = await tx.write(
+        f"UPDATE builds SET {assignments}, updated_at = ? WHERE id = ? AND state = 'running'",
+        (*columns.values(), now, build.id),
+    )
+    if not changed:
+        raise Stale(f"cannot describe build {build.id}: it is no longer running")
 
 
 async def get(reader: Reader, build_id: BuildId) -> Build | None:

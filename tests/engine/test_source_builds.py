@@ -169,6 +169,7 @@ async def test_same_source_is_built_once(rig: Rig) -> None:
 
     assert second.artifact_id == first.artifact_id
     assert second.reused_build_id == first.id
+    assert (await rig.said(second))[-1].startswith(f"Built before, as build {first.id}: program.tar, ")
     assert (await deployed(rig, second)).spec.artifact_id == first.artifact_id
     assert await count(rig, "artifacts") == 1
 
@@ -280,7 +281,17 @@ async def test_death_while_fetching_fetches_again(tmp_path: Path) -> None:
         build = await rig.ask(source=GIT, rollout=PRODUCTION)
         await until(lambda: rig.fetcher.asked)
 
-    await ends_well(tmp_path, build)
+    assert await ends_well(tmp_path, build) == [(URL, "main")]
+
+
+async def test_death_after_fetching_goes_on_with_the_same_commit(tmp_path: Path) -> None:
+    async with running(tmp_path) as rig:
+        rig.programs.may.clear()
+        rig.fetcher.may.set()
+        build = await rig.ask(source=GIT, rollout=PRODUCTION)
+        await until(lambda: rig.programs.asked)
+
+    assert await ends_well(tmp_path, build) == [(URL, COMMIT)]
 
 
 async def test_death_between_the_artifact_and_its_row_leaves_one_of_each(tmp_path: Path) -> None:
@@ -307,8 +318,8 @@ def log(folder: Path, build: Build) -> str:
     return path.read_text() if path.exists() else ""
 
 
-async def ends_well(folder: Path, build: Build) -> None:
-    """Let the next agent finish a build, and find its result once."""
+async def ends_well(folder: Path, build: Build) -> list[tuple[str, str | None]]:
+    """Let the next agent finish a build, find its result once, and say what was fetched for it."""
     async with running(folder) as rig:
         rig.fetcher.may.set()
         found = await rig.settled(build)
@@ -316,3 +327,4 @@ async def ends_well(folder: Path, build: Build) -> None:
         assert (await deployed(rig, found)).spec.artifact_id == found.artifact_id
         assert (await count(rig, "artifacts"), await count(rig, "deployments")) == (1, 1)
         await until(lambda: [path for path in rig.folder.iterdir() if path.is_dir()] == [])
+        return [(url, ref) for url, ref, _ in rig.fetcher.asked]

@@ -125,6 +125,7 @@ class Deployment(msgspec.Struct, kw_only=True):
     tasks_total: int
     progress: Annotated[int, Meta(ge=0, le=100)]
     environment_slug: str
+    build_id: Annotated[BuildId | None, Meta(description="whose result it runs; that build may be gone")]
     preview_url: str
     urls: list[str]
     tcp_address: TcpAddress

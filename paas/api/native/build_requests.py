@@ -71,7 +71,7 @@ async def of_repository(parts: ApiParts, wanted: NewGitBuild) -> BuildRequest:
 
 def answer(record: Build) -> BuildAnswer:
     source, rollout, options = record.source, record.rollout, record.options
-    makes_image = record.recipe in {None, DOCKERFILE}
+    recipe = record.recipe or options.recipe
     return BuildAnswer(
         id=record.id,
         app_id=record.app_id,
@@ -89,10 +89,10 @@ def answer(record: Build) -> BuildAnswer:
         environment=record.environment,
         deploy=rollout is not None,
         cause=None if rollout is None else rollout.cause,
-        recipe=record.recipe or options.recipe,
+        recipe=recipe,
         commands=list(options.commands),
         start=options.start,
-        dockerfile=options.dockerfile or ("Dockerfile" if makes_image else None),
+        dockerfile=options.dockerfile or ("Dockerfile" if recipe in {None, DOCKERFILE} else None),
         target=options.target,
         build_args=dict(options.args),
         no_cache=options.no_cache,

@@ -65,6 +65,7 @@ def deployment(shown: Shown, *, urls: PublicUrls, now: float) -> answers.Deploym
         tasks_total=record.spec.replicas,
         progress=_progress(shown),
         environment_slug=record.environment,
+        build_id=record.build_id,
         preview_url=_preview_url(shown, urls),
         urls=_urls(shown, urls),
         tcp_address=_tcp_address(shown, urls),
