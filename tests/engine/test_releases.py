@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from paas.core.errors import Conflict, NotFound
+from paas.core.errors import Conflict, Invalid, NotFound
 from paas.core.ids import DeploymentId
 from paas.core.model import App, Deployment
 from paas.core.spec import Networking, Spec
@@ -120,7 +120,7 @@ async def test_a_rollback_to_nothing_is_refused(
     app = await engine.app()
     await released(engine, app, "one")
 
-    with pytest.raises((Conflict, NotFound)) as raised:
+    with pytest.raises((Conflict, Invalid)) as raised:
         await engine.commands.releases.roll_back(app.id, environment=environment, version=version)
 
     assert raised.value.code == code

@@ -20,7 +20,8 @@ B = TypeVar("B")
 
 UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
-_IN_PATH = re.compile(r"{([a-z0-9_]+)(:uuid)?}")
+_IN_PATH = re.compile(r"{([a-z0-9_]+)(:uuid|:name)?}")
+_PATTERNS = {":uuid": UUID, ":name": rf"(?!{UUID}/)[^{{}}/]+"}  # as aiohttp writes them
 
 
 class NoParams(msgspec.Struct, forbid_unknown_fields=True):
@@ -65,7 +66,8 @@ class Route:
     """One method of one path. Parameters named in the path come from it, those with a capital
     from headers, all others from the query.
 
-    `{app_id:uuid}` in a template matches ids only, where a name could stand in the same place.
+    `{app_id:uuid}` in a template matches ids only, where a name could stand in the same place, and
+    `{namespace:name}` all but ids.
     """
 
     method: str
@@ -144,8 +146,13 @@ def register(router: web.UrlDispatcher, routes: Sequence[Route]) -> None:
         seen.add(key)
         methods = (each.method, "HEAD") if each.method == "GET" else (each.method,)
         for method in methods:
-            path = each.template.replace(":uuid}", f":{UUID}}}")
+            path = _IN_PATH.sub(_for_aiohttp, each.template)
             router.add_route(method, path, each.handler, expect_handler=refuse_other_expectations)
+
+
+def _for_aiohttp(match: re.Match[str]) -> str:
+    pattern = _PATTERNS.get(match[2] or "")
+    return match[0] if pattern is None else f"{{{match[1]}:{pattern}}}"
 
 
 def _values(declared: Route, request: web.Request) -> dict[str, object]:

@@ -122,7 +122,13 @@ ROUTES: tuple[Route, ...] = (
         answers=_ONE,
     ),
     route("GET", "/api/v1/apps/{app_id}", get_app, params=params.AppPath, answers=_ONE),
-    route("GET", "/api/v1/apps/{namespace}/{name}", get_app_by_name, params=params.AppNamePath, answers=_ONE),
+    route(
+        "GET",
+        "/api/v1/apps/{namespace:name}/{name}",
+        get_app_by_name,
+        params=params.AppNamePath,
+        answers=_ONE,
+    ),
     route(
         "PUT",
         "/api/v1/apps/{app_id}",

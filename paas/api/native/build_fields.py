@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from paas.api.kit.lists import PageParams
 from paas.api.native.answers import Moment
-from paas.api.native.params import AppIdText
+from paas.api.native.params import AppIdFilter, AppIdText
 from paas.core.ids import AppId, ArtifactId, BuildId, DeploymentId
 from paas.core.model import DEFAULT_NAMESPACE, DEVELOPMENT
 from paas.core.sources import LONGEST_PATH, LONGEST_REF, LONGEST_URL
@@ -144,7 +144,7 @@ class NewGitBuild(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class BuildList(PageParams, forbid_unknown_fields=True, kw_only=True):
-    app_id: AppIdText | None = None
+    app_id: AppIdFilter | None = None
     state: State | None = None
 
 

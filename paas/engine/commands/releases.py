@@ -7,15 +7,14 @@ import msgspec
 
 from paas.core import hosts
 from paas.core.builds import Build, Rollout
-from paas.core.errors import Conflict, NotFound
+from paas.core.errors import Conflict, Invalid
 from paas.core.ids import AppId, DeploymentId
 from paas.core.model import PRODUCTION, App, Deployment
 from paas.core.spec import Spec
 from paas.core.states import DeploymentState
 from paas.engine.commands.builds import BuildCommands, BuildRequest, SameSource
-from paas.engine.commands.environments import existing_environment
 from paas.engine.commands.versions import Versions, existing_app, existing_deployment
-from paas.store import apps, artifacts, builds, deployments
+from paas.store import apps, artifacts, builds, deployments, environments
 from paas.store.database import Database, Reader, Tx
 
 # What the build decides, and what is copied as variables.
@@ -74,8 +73,9 @@ class ReleaseCommands:
     ) -> Deployment:
         """Deploy an earlier version again, in its own environment.
 
-        Unless said: the environment that serves the app, and what was current there before. Raises NotFound,
-        and Conflict if there is no earlier version or nothing of it that could run.
+        Unless said: the environment that serves the app, and what was current there before. Raises NotFound
+        for the app, Invalid for what is not there of it, and Conflict if there is no earlier version or
+        nothing of it that could run.
         """
         async with self._database.transaction() as tx:
             app = await existing_app(tx, app_id)
@@ -116,12 +116,13 @@ async def _runnable(reader: Reader, source: Deployment, verb: str) -> Spec:
 
 
 async def _version(reader: Reader, app: App, environment: str | None, version: int) -> Deployment:
-    """Find a version by its number. Raises NotFound, and Conflict if it is no earlier one there."""
+    """Find a version by its number. Raises Invalid, and Conflict if it is no earlier one there."""
     found = await deployments.by_version(reader, app.id, version)
     if found is None:
-        raise NotFound(
+        raise Invalid(
             f"cannot roll {app.name} back: version {version} is not known (any more)",
             code="VERSION_NOT_FOUND",
+            field="version",
             hint="`paas releases` lists those that are kept",
         )
     if environment not in (None, found.environment):
@@ -145,7 +146,13 @@ async def _before_current(reader: Reader, app: App, slug: str | None) -> Deploym
     current = await apps.current_deployments(reader, app.id)
     serving = hosts.serving_deployment(current)
     slug = slug or next((name for name, each in current.items() if each == serving), PRODUCTION)
-    environment = await existing_environment(reader, app, slug)
+    environment = await environments.get(reader, app.id, slug)
+    if environment is None:
+        raise Invalid(
+            f"cannot roll {app.name} back: it has no environment called {slug}",
+            code="ENVIRONMENT_NOT_FOUND",
+            field="environment",
+        )
     now_there = current.get(slug)
     served = None if now_there is None else await existing_deployment(reader, now_there)
     before = served and await deployments.served_before(
