@@ -8,11 +8,12 @@ from pathlib import Path
 
 import msgspec
 
-from paas.core.builds import Build, BuiltImage, Program, Rollout
+from paas.core.builds import DOCKERFILE, Build, BuiltImage, Program, Rollout
 from paas.core.errors import Stale, Unavailable
 from paas.core.ids import BuildId, DeploymentId, new_artifact_id
 from paas.core.model import App, Artifact, Deployment
 from paas.core.ports import Clock, ImageBuilder
+from paas.core.spec import Spec
 from paas.core.states import BuildState
 from paas.core.variables import of_deployment
 from paas.engine.commands.artifacts import ArtifactBytes
@@ -25,6 +26,9 @@ from paas.store.database import Database, Reader, Tx
 
 PROGRAM_TYPE = "application/x-tar"
 COPY_SIZE = 1024 * 1024
+# What a spec is checked with before the build has made anything.
+IMAGE = SpecFields(process_type="docker", image="made")
+PROGRAM = SpecFields(process_type="tish")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,9 +143,7 @@ class Results:
         app = await apps.get(tx, build.app_id)
         if app is None:
             raise Stale(f"cannot deploy build {build.id}: its app was deleted")
-        said = {} if manifest is None else manifest.spec
-        layers = [msgspec.convert(dict(fields), SpecFields) for fields in (said, rollout.spec)]
-        spec = reading.complete(app.default_deployment_spec, *layers, _fields_of(made))
+        spec = _spec(app, rollout, manifest, _fields_of(made))
         return await self._versions.add(
             tx,
             app,
@@ -165,6 +167,19 @@ class Results:
             return None
         image = BuiltImage(name=earlier.image, id=earlier.image_id, size_bytes=earlier.image_bytes or 0)
         return Made(image=image, reused_build_id=earlier.id)
+
+
+def check_rollout(app: App, build: Build, manifest: Manifest | None) -> None:
+    """Raise what would keep a build from being deployed, as far as that can be known before it is made."""
+    if build.rollout is not None:
+        _spec(app, build.rollout, manifest, IMAGE if build.recipe == DOCKERFILE else PROGRAM)
+
+
+def _spec(app: App, rollout: Rollout, manifest: Manifest | None, made: SpecFields) -> Spec:
+    """Lay what was made over what was asked, that over the manifest, and that over what the app says."""
+    said = {} if manifest is None else manifest.spec
+    layers = [msgspec.convert(dict(fields), SpecFields) for fields in (said, rollout.spec)]
+    return reading.complete(app.default_deployment_spec, *layers, made)
 
 
 async def _below(

@@ -21,7 +21,7 @@ from paas.core.masking import NOTHING, Mask
 from paas.core.model import App
 from paas.core.ports import BuildReport, Clock, ImageBuilder, RepositoryFetcher, SourceBuilder
 from paas.core.states import BuildState
-from paas.engine.build_results import Made, Results
+from paas.engine.build_results import Made, Results, check_rollout
 from paas.engine.variables import BuildVariables, Variables
 from paas.manifest import Manifest, of_folder
 from paas.store import apps, builds, transitions
@@ -134,6 +134,8 @@ class Building:
             fingerprint=found.fingerprint,
             updated_at=world.clock.now(),
         )
+        if build.recipe != READY_IMAGE:
+            check_rollout(app, build, found.manifest)
         async with world.database.record() as tx:
             await builds.note_recipe(tx, build, now=build.updated_at)
         return _Prepared(

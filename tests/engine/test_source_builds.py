@@ -218,14 +218,26 @@ async def test_newer_build_takes_the_place_of_those_of_its_environment(tmp_path:
         assert await count(rig, "deployments") == 2
 
 
-async def test_what_cannot_be_deployed_fails_the_build_and_leaves_nothing(rig: Rig) -> None:
+async def test_what_cannot_be_deployed_is_not_built(rig: Rig) -> None:
     wrong = Rollout(environment="production", spec={"volumes": [{"host_path": "x", "container_path": "/x"}]})
 
     build = await rig.settled(await rig.ask(source=GIT, rollout=wrong))
 
     assert build.state is BuildState.FAILED
     assert (build.reason or "").startswith("cannot mount volumes")
-    assert (build.artifact_id, await count(rig, "artifacts"), await count(rig, "deployments")) == (None, 0, 0)
+    assert rig.programs.asked == []
+
+
+async def test_deployment_that_is_refused_fails_the_build_and_leaves_nothing(rig: Rig) -> None:
+    rig.fetcher.may.clear()
+    build = await rig.ask(source=GIT, rollout=Rollout(environment="x" * 60))
+    rig.fetcher.may.set()
+
+    build = await rig.settled(build)
+
+    assert (build.state, build.artifact_id) == (BuildState.FAILED, None)
+    assert "characters" in (build.reason or "")
+    assert (await count(rig, "artifacts"), await count(rig, "deployments")) == (0, 0)
 
 
 async def test_folder_in_a_source_is_built_and_nothing_outside(rig: Rig) -> None:
