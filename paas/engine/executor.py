@@ -127,9 +127,9 @@ class Executor:
             case ThawTask(task=task):
                 return self._lifecycle.thaw(stored, task)
             case StopTask():
-                return self._lifecycle.stop(stored, action)
+                return self._lifecycle.endings.stop(stored, action)
             case RecordEnd():
-                return self._lifecycle.record_end(stored, action)
+                return self._lifecycle.endings.record_end(stored, action)
             case Activate():
                 return self._activate(stored)
             case EndDeployment(to=to, reason=reason):

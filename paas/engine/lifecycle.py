@@ -1,4 +1,4 @@
-"""One task's life as actions: prepare, start, publish, stop, record its end.
+"""One task's life as actions: prepare, start, publish, freeze, thaw; how it ends is in `endings`.
 
 Each may be repeated, and each leaves, if it is cut off at any point, something that the
 next pass recognises (architecture: what a crash can leave).
@@ -8,14 +8,13 @@ import asyncio
 import contextlib
 import logging
 import socket
-from datetime import timedelta
 
-from paas.core.actions import RecordEnd, StopTask
 from paas.core.errors import PaasError, Stale, StartFailed, Unavailable
 from paas.core.ids import TaskId
 from paas.core.live import Refusal
 from paas.core.model import Address, Instance, Task, TaskSpec
 from paas.core.states import TaskState
+from paas.engine.endings import Endings
 from paas.engine.log_pump import LogPumps
 from paas.engine.probes import probe_for
 from paas.engine.readiness import until_ready
@@ -30,7 +29,6 @@ logger = logging.getLogger(__name__)
 NOTE_AFTER_SECS = 0.05  # a start that takes longer is recorded as it goes on
 WOKEN_FIRST_SECS = 0.005  # requests that waited are sent on their way before a wake is recorded
 UNAVAILABLE_SECS = 1.0  # how long requests hear at once that what runs the tasks cannot be asked
-SIGNALLED = 128  # a shell's exit code for a program that a signal ended is this plus the signal
 
 
 class Lifecycle:
@@ -39,6 +37,7 @@ class Lifecycle:
         self._group = group
         self.specs = TaskSpecs(world)
         self._log_pumps = LogPumps(world.copy_of_log, group)
+        self.endings = Endings(world, self.specs, self._log_pumps)
         self._starting: set[TaskId] = set()
         self._ended: set[TaskId] = set()  # of those that start
 
@@ -103,7 +102,7 @@ class Lifecycle:
             noted = task if noting is None else await noting
             async with self._world.database.record() as tx:
                 noted = await _note_starting(tx, noted, port, started_at)
-            await self._start_failed(stored, noted, error)
+            await self.endings.start_failed(stored, noted, error)
             return
         was_waited_for = self._world.router.demand(stored.deployment.id).waiting > 0
         self._world.router.publish(
@@ -187,62 +186,6 @@ class Lifecycle:
             submitted_at = self._world.clock.monotonic()
             self._publish_found(stored, task, await freezer.thaw(task.id), submitted_at=submitted_at)
 
-    async def stop(self, stored: Stored, action: StopTask) -> None:
-        """Take a task out of traffic, let its requests end, end it, record it."""
-        world, task, key = self._world, action.task, stored.deployment.id
-        if not world.router.withdraw(key, task.id, only_if_idle=action.only_if_idle):
-            return
-        if task.state in (TaskState.STARTING, TaskState.RUNNING):
-            # Before the wait for its requests: meanwhile a new request wants another task.
-            async with world.database.record() as tx:
-                task = await transitions.move_task(
-                    tx, task, TaskState.STOPPING, now=world.clock.now(), reason=action.reason
-                )
-        if action.drains:
-            await self._until_drained(stored, task)
-        grace = timedelta(seconds=stored.deployment.spec.stop_grace_secs)
-        exit_code = await world.driver(stored.deployment).stop(task.id, grace=grace)
-        now = world.clock.now()
-        async with world.database.record() as tx:
-            await transitions.move_task(
-                tx,
-                task,
-                TaskState.STOPPED,
-                now=now,
-                reason=action.reason or task.reason,
-                exit_code=exit_code,
-                ended_at=now,
-            )
-        await self._forget(stored, task)
-        if task.state is not TaskState.PENDING:
-            logger.info(
-                "Task stopped: %s",
-                action.reason,
-                extra={"event": "task.stopped", "app": stored.app.name, "task": task.id},
-            )
-
-    async def record_end(self, stored: Stored, action: RecordEnd) -> None:
-        """Record that a running task ended by itself."""
-        task, exit_code = action.task, action.exit_code
-        reason = _how(exit_code, oom_killed=action.oom_killed)
-        self._world.router.withdraw(task.deployment_id, task.id)
-        # Whatever it left running.
-        await self._world.driver(stored.deployment).stop(task.id, grace=timedelta(0))
-        now = self._world.clock.now()
-        async with self._world.database.record() as tx:
-            await transitions.move_task(
-                tx,
-                task,
-                TaskState.STOPPED if exit_code == 0 else TaskState.FAILED,
-                now=now,
-                reason=reason,
-                exit_code=exit_code,
-                crashed=True,
-                ended_at=now,
-            )
-        await self._forget(stored, task, crashed=True, oom_killed=action.oom_killed)
-        logger.warning("Task ended by itself: %s", reason, extra={"event": "task.ended", "task": task.id})
-
     async def _until_ready(
         self, stored: Stored, task: Task, instance: Instance, address: Address
     ) -> socket.socket | None:
@@ -275,60 +218,6 @@ class Lifecycle:
             logger.warning("Cannot record a start: %s", error, extra={"event": "record.failed"})
             return task
 
-    async def _start_failed(self, stored: Stored, task: Task, error: PaasError) -> None:
-        """Record why, answer whoever waits, and leave no process."""
-        driver = self._world.driver(stored.deployment)
-        seen = (await driver.look([task.id])).get(task.id)
-        exit_code = await driver.stop(task.id, grace=timedelta(0))
-        reason = error.message
-        if seen is not None and seen.status == "exited":
-            exit_code = seen.exit_code
-            reason = f"{_how(exit_code, oom_killed=seen.oom_killed)} before it was ready"
-        now = self._world.clock.now()
-        async with self._world.database.record() as tx:
-            await transitions.move_task(
-                tx,
-                task,
-                TaskState.FAILED,
-                now=now,
-                reason=reason,
-                exit_code=exit_code,
-                crashed=True,
-                ended_at=now,
-            )
-        self._world.router.refuse(stored.deployment.id, Refusal(reason=reason, until=now + 1))
-        oom_killed = seen is not None and seen.oom_killed
-        await self._forget(stored, task, crashed=True, oom_killed=oom_killed)
-        logger.warning(
-            "Task failed to start: %s",
-            reason,
-            extra={"event": "task.failed", "app": stored.app.name, "task": task.id},
-        )
-
-    async def _until_drained(self, stored: Stored, task: Task) -> None:
-        drained = asyncio.Event()
-        if not self._world.router.when_drained(task.id, drained.set):
-            return
-        try:
-            async with asyncio.timeout(self._world.settings.drain.total_seconds()):
-                await drained.wait()
-        except TimeoutError:
-            logger.warning(
-                "Requests were still open when the task was stopped",
-                extra={"event": "task.not_drained", "app": stored.app.name, "task": task.id},
-            )
-
-    async def _forget(
-        self, stored: Stored, task: Task, *, crashed: bool = False, oom_killed: bool = False
-    ) -> None:
-        driver = self._world.driver(stored.deployment)
-        await self._log_pumps.finish(driver, task.id)
-        self._world.task_ended(task.id)
-        self.specs.give_back(task.id)
-        if task.state is not TaskState.PENDING or crashed:
-            await self._world.metering.note_end(stored.app.id, task, crashed=crashed, oom_killed=oom_killed)
-        await driver.forget(task.id)
-
 
 async def _note_starting(tx: Tx, task: Task, port: int | None, started_at: float) -> Task:
     if task.state is TaskState.STARTING:
@@ -336,14 +225,3 @@ async def _note_starting(tx: Tx, task: Task, port: int | None, started_at: float
     return await transitions.move_task(
         tx, task, TaskState.STARTING, now=started_at, port=port, started_at=started_at
     )
-
-
-def _how(exit_code: int | None, *, oom_killed: bool = False) -> str:
-    """Say how a process ended, in words."""
-    if oom_killed:
-        return "it was ended because it used more memory than it may"
-    if exit_code is None:
-        return "it ended, its exit code is not known"
-    if exit_code > SIGNALLED:
-        return f"it was ended by signal {exit_code - SIGNALLED}"
-    return f"it exited with {exit_code}"
