@@ -141,6 +141,7 @@ async def wired(
             task_started=logs.watch,
             task_ended=logs.unwatch,
             copy_of_log=logs.copy_of,
+            last_line=logs.last_line,
             poke=pokes.poke,
             proxy=ProxyPlace(host=proxy_host, port=proxy_port),
         )

@@ -124,6 +124,11 @@ class TaskLogs:
         lines = await asyncio.to_thread(self._read_all, task_id, after, tail, ended=ended)
         return lines if since is None else [line for line in lines if line.at >= since]
 
+    async def last_line(self, task_id: TaskId) -> str:
+        """Read the last line that a task wrote; empty if there is none."""
+        lines = await self.read(task_id, tail=1)
+        return lines[-1].message if lines else ""
+
     async def follow(
         self,
         cursors: Mapping[TaskId, int],

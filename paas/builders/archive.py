@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
+from paas.builders import procfile
 from paas.builders.kinds import HEAD_SIZE, look_through, unpack_any
 from paas.builders.unpack import EXECUTABLE, UnpackLimits, check_links
 from paas.core.errors import BadArchive, Unavailable
@@ -21,31 +22,6 @@ PROCFILE = "Procfile"
 PROCFILE_LIMIT = 64 * 1024  # bytes
 TEMPORARY = ".unpack-"
 FRESH_S = 600.0  # whoever lists what is in use may not know the newest build yet
-
-# What a shell must see whole. Everything else is one command, and `exec` spares its shell.
-SHELL_SYNTAX = re.compile(r"[;&|<>()`{}!#]|\$\(|^\s*\w+=")
-SHELL_WORDS = frozenset(
-    {
-        "exec",
-        "cd",
-        "export",
-        "unset",
-        "set",
-        "source",
-        ".",
-        "eval",
-        "trap",
-        "umask",
-        "ulimit",
-        "if",
-        "while",
-        "until",
-        "for",
-        "case",
-        "wait",
-        "exit",
-    }
-)
 
 
 class ArchiveBuilder:
@@ -63,7 +39,7 @@ class ArchiveBuilder:
         return self._programs_root / sha256
 
     async def build(self, deployment: Deployment, artifact: Artifact | None) -> Built:
-        """Unpack it, once per content, and return the command, to be run in its `folder`.
+        """Unpack it, once per content, and return its commands, to be run in its `folder`.
 
         An artifact is an executable file, or a tar, tar.gz or zip with a Procfile or a single executable
         at its root (a single folder around everything is looked through). Raises BadArchive; nothing
@@ -71,7 +47,7 @@ class ArchiveBuilder:
         """
         if artifact is None or artifact.sha256 is None:
             raise BadArchive(f"cannot build deployment {deployment.id}: nothing was uploaded yet")
-        return Built(command=await asyncio.to_thread(self._build, artifact.sha256, artifact.name))
+        return await asyncio.to_thread(self._build, artifact.sha256, artifact.name)
 
     async def delete(self, sha256: str) -> None:
         """Delete an unpacked program that no task uses; absent is success."""
@@ -85,10 +61,10 @@ class ArchiveBuilder:
         """Delete what builds cut off by an earlier end of the agent left; call before any `build`."""
         await asyncio.to_thread(self._sweep_temporary)
 
-    def _build(self, sha256: str, name: str) -> tuple[str, ...]:
+    def _build(self, sha256: str, name: str) -> Built:
         folder = self.folder(sha256)
         if folder.is_dir():
-            return _command(folder)
+            return _built(folder)
         try:
             self._programs_root.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=self._programs_root) as temporary:
@@ -98,20 +74,20 @@ class ArchiveBuilder:
         except OSError as error:
             raise Unavailable(f"cannot unpack the artifact: {error.strerror or error}") from error
 
-    def _build_in(self, temporary: Path, folder: Path, source: Path, name: str) -> tuple[str, ...]:
+    def _build_in(self, temporary: Path, folder: Path, source: Path, name: str) -> Built:
         unpacked = temporary / secrets.token_hex(8)  # a name no link in an archive can know
         unpacked.mkdir()
         self._fill(unpacked, source, name)
         program = look_through(unpacked)
         check_links(program)  # the folder around it is about to go
         program.chmod(0o755)
-        command = _command(program)
+        built = _built(program)
         try:
             program.rename(folder)
         except OSError:
             if not folder.is_dir():  # another build of the same content was faster
                 raise
-        return command
+        return built
 
     def _fill(self, folder: Path, source: Path, name: str) -> None:
         with source.open("rb", buffering=0) as file:
@@ -152,14 +128,15 @@ def _place_program(file: BinaryIO, target: Path) -> None:
     target.chmod(0o755)  # an upload says nothing of its mode
 
 
-def _command(folder: Path) -> tuple[str, ...]:
-    procfile = folder / PROCFILE
-    if procfile.is_file() and not procfile.is_symlink():
-        return _procfile_command(procfile)
+def _built(folder: Path) -> Built:
+    path = folder / PROCFILE
+    if path.is_file() and not path.is_symlink():
+        with path.open("rb") as file:
+            return procfile.built_of(file.read(PROCFILE_LIMIT).decode("utf-8", "replace"))
     programs = programs_in(folder)
     match programs:
         case [program]:
-            return (f"./{program.name}",)
+            return Built(command=(f"./{program.name}",))
         case []:
             cause = "it has neither a Procfile nor an executable file at its root"
         case _:
@@ -186,23 +163,3 @@ def programs_in(folder: Path) -> list[Path]:
 def _head(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(4)
-
-
-def _procfile_command(procfile: Path) -> tuple[str, ...]:
-    with procfile.open("rb") as file:
-        text = file.read(PROCFILE_LIMIT).decode("utf-8", "replace")
-    for line in text.splitlines():
-        kind, _, command = line.partition(":")
-        if kind.strip() == "web" and command.strip():
-            return ("/bin/sh", "-c", shell_line(command.strip()))
-    raise BadArchive(
-        "cannot build the artifact: its Procfile has no `web:` line",
-        hint="add a line such as `web: ./server --port $PORT`",
-    )
-
-
-def shell_line(command: str) -> str:
-    """Let the shell give way to a plain command, so that signals and memory are the program's own."""
-    if SHELL_SYNTAX.search(command) or command.split(maxsplit=1)[0] in SHELL_WORDS:
-        return command
-    return f"exec {command}"

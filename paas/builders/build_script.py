@@ -5,9 +5,10 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from paas.builders.archive import PROCFILE, PROCFILE_LIMIT, shell_line
+from paas.builders.archive import PROCFILE, PROCFILE_LIMIT
 from paas.builders.recipe_table import OWN_FOLDER, PROFILE, STATIC_SERVER
 from paas.builders.sandbox import Folders
+from paas.core.command_lines import shell_line
 
 SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 STEP = "step"  # the file that says which command runs, in the temporary folder

@@ -1,6 +1,6 @@
 """ps, status, open: what there is and how it is."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 import click
@@ -14,8 +14,10 @@ from paas.cli.views import (
     App,
     AppMetrics,
     AppPage,
+    Current,
     Deployment,
     DeploymentMetrics,
+    Process,
     Spec,
     TaskPage,
     Traffic,
@@ -27,7 +29,7 @@ HEADERS = (
     *("NAME", "STATE", "VERSION", "TASKS", "CPU", "MEMORY", "REQUESTS", "RESTARTS", "OOM"),
     *("LAST USED", "WAKE p50", "p95", "URL"),
 )
-TASK_HEADERS = ("TASK", "STATE", "PORT", "CPU", "MEMORY", "STARTED", "REASON")
+TASK_HEADERS = ("TASK", "PROCESS", "STATE", "PORT", "CPU", "MEMORY", "STARTED", "REASON")
 METRICS = "/api/v1/metrics"
 SHORT_ID = 8
 SHOWN_TASKS = 5
@@ -109,12 +111,28 @@ def _row(app: App, metrics: AppMetrics | None, now: datetime) -> tuple[str, ...]
         app.title,
         current.activity,
         f"v{current.version}",
-        f"{current.tasks_ready}/{current.tasks_total}",
+        _tasks(current),
         *_measured(metrics),
         output.ago(current.last_used_at, now),
         output.milliseconds(current.wakes.p50_ms if current.wakes else None),
         output.milliseconds(current.wakes.p95_ms if current.wakes else None),
         current.urls[0] if current.urls else app.url,
+    )
+
+
+def _tasks(current: Current) -> str:
+    """Write how many tasks of web are ready, and how many of each worker run."""
+    workers = (f"{each.name} {each.running}/{each.replicas}" for each in current.processes)
+    return " ".join((f"{current.tasks_ready}/{current.tasks_total}", *workers))
+
+
+def _workers(processes: Iterable[Process]) -> str | None:
+    return (
+        ", ".join(
+            f"{each.name} {each.running} of {each.replicas}{'' if each.sleeps else ', also while it sleeps'}"
+            for each in processes
+        )
+        or None
     )
 
 
@@ -139,6 +157,7 @@ def _print_status(app: App, deployment: Deployment, metrics: AppMetrics) -> None
             ("version", f"v{deployment.version} in {deployment.environment_slug}, {deployment.state}"),
             ("deployed", output.ago(deployment.created_at)),
             ("tasks", f"{deployment.tasks_ready} of {deployment.tasks_total} ready"),
+            ("workers", _workers(deployment.processes)),
             ("sleeps", _sleeps(deployment.spec)),
             ("last used", output.ago(deployment.last_used_at)),
             ("open", f"{deployment.in_flight} requests keep it awake" if deployment.in_flight else None),
@@ -210,6 +229,7 @@ def _print_tasks(page: TaskPage, usage: Mapping[str, Usage | None]) -> None:
         [
             (
                 task.id[:SHORT_ID],
+                task.process,
                 task.state,
                 str(task.published_port or "-"),
                 *_task_usage(usage.get(task.id)),

@@ -9,6 +9,7 @@ from paas.cli.views import Deployment, Event
 from paas.cli.watching import ENDED_STATES, Look
 
 SHORT_ID = 8
+RELEASE = "release"
 READY_STATES = frozenset({"active", "superseded"})
 
 
@@ -60,7 +61,8 @@ def _pulled(event: Event) -> str:
 
 
 def _print_step(event: Event, deployment: Deployment) -> None:
-    task = (event.task_id or "")[:SHORT_ID]
+    process = event.facts.get("process")
+    task = f"{process or 'task'} {(event.task_id or '')[:SHORT_ID]}"
     match event.kind:
         case "deployment.building":
             output.step("Fetching the image" if deployment.spec.image else "Unpacking")
@@ -69,10 +71,12 @@ def _print_step(event: Event, deployment: Deployment) -> None:
         case "deployment.starting":
             output.step(f"Starting {watching.task_words(deployment.spec.replicas)}")
         case "task.starting":
-            output.detail(f"task {task} starts")
-        case "task.running":
-            output.detail(f"task {task} is ready")
+            output.detail(f"{task} starts")
+        case "task.running" if process != RELEASE:
+            output.detail(f"{task} is ready")
+        case "task.stopped" if process == RELEASE:
+            output.detail(f"{task} has ended")
         case "task.failed":
-            output.detail(f"task {task} failed: {event.reason or 'no reason is known'}")
+            output.detail(f"{task} failed: {event.reason or 'no reason is known'}")
         case _:
             pass  # the others say what the steps around them say

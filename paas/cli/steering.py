@@ -15,29 +15,41 @@ from paas.cli.watching import Look, Wait
 MARGIN_SECONDS = 30.0  # over the app's own limits: the agent may be busy
 DRAIN_SECONDS = 60.0  # how long a wait puts up with open requests
 MOST_REPLICAS = 100
+WEB = "web"
+SLEEPS = ("asleep", "frozen")
 
 
-class Count(click.ParamType[int]):
-    """N or web=N."""
+class Count(click.ParamType[tuple[str, int]]):
+    """N or PROCESS=N."""
 
     name = "count"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        match = re.fullmatch(r"(?:web=)?(\d{1,9})", str(value))
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int]:
+        match = re.fullmatch(r"(?:([a-z][a-z0-9-]{0,29})=)?(\d{1,9})", str(value))
         if match is None:
-            self.fail(f"{value} is not a number of tasks such as 2 or web=2", param, ctx)
-        count = int(match[1])
+            self.fail(f"{value} is not a number of tasks such as 2 or worker=2", param, ctx)
+        count = int(match[2])
         if count > MOST_REPLICAS:
             self.fail(f"{count} is more than {MOST_REPLICAS} tasks", param, ctx)
-        return count
+        return match[1] or WEB, count
 
 
 @click.command("scale")
 @app_argument
 @click.argument("count", metavar="N", type=Count())
 @verb
-def scale_command(session: Session, name: AppName, count: int) -> None:
-    """Let APP run as N tasks when it is awake (N or web=N); 0 lets it sleep now."""
+def scale_command(session: Session, name: AppName, count: tuple[str, int]) -> None:
+    """Let APP run as N tasks when it is awake (N or PROCESS=N); 0 lets it sleep now, or ends a worker."""
+    process, number = count
+    if process == WEB:
+        _scale_web(session, name, number)
+    else:
+        _scale_worker(session, name, process, number)
+
+
+def _scale_web(session: Session, name: AppName, count: int) -> None:
     client = session.client
     deployment_id = apps.deployment_id(client, apps.find(client, name))
     after = watching.last_seq(client)
@@ -51,6 +63,29 @@ def scale_command(session: Session, name: AppName, count: int) -> None:
         Wait(wish=f"scale {name} to {count}", after=after, limit_seconds=MARGIN_SECONDS + DRAIN_SECONDS),
     )
     _show(session, seen, f"{name} has {watching.task_words(count)}{_how(seen.deployment)}")
+
+
+def _scale_worker(session: Session, name: AppName, process: str, count: int) -> None:
+    """Change how many tasks of a worker there are; those of one that sleeps come with its next wake."""
+    client = session.client
+    deployment_id = apps.deployment_id(client, apps.find(client, name))
+    after = watching.last_seq(client)
+    body = {"spec": {"processes": {process: {"replicas": count}}}}
+    client.call("PATCH", watching.path(deployment_id), body=body)
+    seen = watching.until(
+        client,
+        deployment_id,
+        lambda now: any(
+            each.name == process and (each.running == count or (each.sleeps and now.activity in SLEEPS))
+            for each in now.processes
+        ),
+        Wait(
+            wish=f"scale {process} of {name} to {count}",
+            after=after,
+            limit_seconds=MARGIN_SECONDS + DRAIN_SECONDS,
+        ),
+    )
+    _show(session, seen, f"{process} of {name} has {watching.task_words(count)}")
 
 
 @click.command("wake")
@@ -138,7 +173,7 @@ def _show(session: Session, seen: Look, sentence: str) -> None:
 
 
 def _how(deployment: Deployment) -> str:
-    if deployment.activity not in ("asleep", "frozen"):
+    if deployment.activity not in SLEEPS:
         return ""
     state = f"; it is {deployment.activity}"
     return f"{state} and starts them on the next request" if deployment.spec.replicas else state

@@ -1,6 +1,7 @@
 """logs and events: what was written and what happened, and what comes."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TypedDict, Unpack
 
@@ -14,6 +15,7 @@ from paas.cli.views import AppPage, Event, EventPage, LogEntry
 
 MOST_LINES = 10_000
 SHORT_ID = 8
+WEB = "web"
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -41,6 +43,7 @@ class LogOptions(TypedDict):
     follow: bool
     lines: int | None
     since: datetime | None
+    process: str | None
 
 
 @click.command("logs")
@@ -48,9 +51,10 @@ class LogOptions(TypedDict):
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @click.option("-n", "--lines", type=click.IntRange(0, MOST_LINES), help="The last N lines.  [default: 100]")
 @click.option("--since", type=Moment(), help="Only what is newer: 5m, 2h, or 2026-01-31T12:00:00Z.")
+@click.option("--process", metavar="NAME", help="Only what web, a worker or the release command wrote.")
 @verb
 def logs_command(session: Session, name: AppName, **options: Unpack[LogOptions]) -> None:
-    """Show what APP wrote: the time, the task and the line."""
+    """Show what APP wrote: the time, the task, its process where that is not web, and the line."""
     client = session.client
     deployment_id = apps.deployment_id(client, apps.find(client, name))
     since = options["since"]
@@ -58,9 +62,13 @@ def logs_command(session: Session, name: AppName, **options: Unpack[LogOptions])
     if lines is None:
         lines = 100 if since is None else MOST_LINES
     if options["follow"]:
-        _follow_logs(session, deployment_id, lines, since)
+        _follow_logs(session, deployment_id, {"tail": lines, "process": options["process"]}, since)
         return
-    query = {"tail": lines, "since": None if since is None else _rfc3339(since)}
+    query = {
+        "tail": lines,
+        "since": None if since is None else _rfc3339(since),
+        "process": options["process"],
+    }
     raw = client.get(f"{watching.path(deployment_id)}/logs", query)
     if session.as_json:
         output.document(raw)
@@ -69,9 +77,11 @@ def logs_command(session: Session, name: AppName, **options: Unpack[LogOptions])
         _print_entry(entry)
 
 
-def _follow_logs(session: Session, deployment_id: str, lines: int, since: datetime | None) -> None:
+def _follow_logs(
+    session: Session, deployment_id: str, query: Mapping[str, str | int | None], since: datetime | None
+) -> None:
     """Print frames as they come; the stream knows no `since`, so older lines are left out here."""
-    for frame in session.client.follow(f"{watching.path(deployment_id)}/logs/stream", {"tail": lines}):
+    for frame in session.client.follow(f"{watching.path(deployment_id)}/logs/stream", query):
         if frame is None:
             continue
         entry = decode(frame.data, LogEntry)
@@ -136,6 +146,8 @@ class _EventPrinter:
 
 def _print_entry(entry: LogEntry) -> None:
     task = (entry.task_id or "")[:SHORT_ID]
+    if entry.process != WEB:
+        task = f"{task} {entry.process}"
     head = click.style(f"{_rfc3339(entry.timestamp)} {task}", dim=True)
     click.echo(f"{head} {output.printable(entry.message)}")
 

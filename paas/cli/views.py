@@ -51,6 +51,13 @@ class Wakes(Record, frozen=True, kw_only=True):
     phases: WakePhases
 
 
+class Process(Record, frozen=True, kw_only=True):
+    name: str
+    replicas: int
+    sleeps: bool
+    running: int
+
+
 class Current(Record, frozen=True, kw_only=True):
     deployment_id: str
     version: int
@@ -58,6 +65,7 @@ class Current(Record, frozen=True, kw_only=True):
     activity: str
     tasks_ready: int
     tasks_total: int
+    processes: tuple[Process, ...] = ()
     in_flight: int = 0
     last_used_at: datetime | None = None
     wakes: Wakes | None = None
@@ -126,6 +134,7 @@ class Deployment(Record, frozen=True, kw_only=True):
     spec: Spec
     tasks_ready: int
     tasks_total: int
+    processes: tuple[Process, ...] = ()
     environment_slug: str
     created_at: datetime
     reason: str | None = None
@@ -190,6 +199,7 @@ class DeploymentPage(Record, frozen=True, kw_only=True):
 
 class Task(Record, frozen=True, kw_only=True):
     id: str
+    process: str = "web"
     state: str
     published_port: int | None = None
     created_at: datetime
@@ -245,6 +255,7 @@ class LogEntry(Record, frozen=True, kw_only=True):
     timestamp: datetime
     message: str
     task_id: str | None = None
+    process: str = "web"
 
 
 class Event(Record, frozen=True, kw_only=True):

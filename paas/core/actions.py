@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from paas.core.ids import DeploymentId
 from paas.core.model import Task
+from paas.core.spec import WEB
 from paas.core.states import DeploymentState
 
 
@@ -15,11 +16,12 @@ class Build:
 @dataclass(frozen=True, slots=True)
 class CreateTasks:
     count: int
+    process: str = WEB
 
 
 @dataclass(frozen=True, slots=True)
 class StartTask:
-    """Start it, wait until it is ready, let it take traffic."""
+    """Start it, wait until it is ready, let it take traffic if it is of web."""
 
     task: Task
 
@@ -40,7 +42,7 @@ class FreezeTask:
 
 @dataclass(frozen=True, slots=True)
 class ThawTask:
-    """Let a frozen task run and take traffic again."""
+    """Let a frozen task run, and take traffic again if it is of web."""
 
     task: Task
 

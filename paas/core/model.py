@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from paas.core.ids import AppId, ArtifactId, BuildId, DeploymentId, TaskId
-from paas.core.spec import Spec, Volume
+from paas.core.spec import WEB, Spec, Volume
 from paas.core.states import DeploymentState, TaskState
 
 DEFAULT_NAMESPACE = "default"
@@ -99,6 +99,8 @@ class Deployment:
     command: tuple[str, ...] | None  # argv inside the unpacked artifact, once known
     image: str | None  # what its tasks run, once known: by digest or id, so that no tag can move it
     exposed_port: int | None  # where the image says that it listens
+    processes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # those beside web, likewise
+    release: tuple[str, ...] | None = None  # likewise
     build_id: BuildId | None = None  # whose result it runs
     slept_at: float  # use before this moment does not keep it awake (sleep, scale to zero)
     woken_at: float  # counts as use (wake); also forgets earlier failures
@@ -112,6 +114,7 @@ class Task:
 
     id: TaskId
     deployment_id: DeploymentId
+    process: str = WEB
     revision: int  # of the deployment's spec, when the task was made
     state: TaskState
     reason: str | None
@@ -179,6 +182,8 @@ class Built:
     command: tuple[str, ...] = ()  # argv inside the unpacked artifact
     image: str | None = None  # by digest or id
     exposed_port: int | None = None
+    processes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # beside web, by name
+    release: tuple[str, ...] | None = None  # to be run once before them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +199,7 @@ class TaskSpec:
     command: tuple[str, ...]
     env: Mapping[str, str] = field(repr=False)  # complete but for HOST, PORT, PATH and what the driver adds
     port: int  # where it has to listen, in its own network if it has one
+    listens: bool = True  # else it is told no port
     cpu_millis: int
     memory_bytes: int
     pids: int | None = None

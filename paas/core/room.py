@@ -1,6 +1,6 @@
 """What the host has left for starts, and what to do about a start that it has no room for. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from paas.core.ids import DeploymentId
 
@@ -24,6 +24,11 @@ class Room:
     spare_bytes: int | None = None  # free beyond what is kept in reserve; None: nothing is
     coming_bytes: int = 0  # held by what was evicted and has not ended yet
     idlers: tuple[Idler, ...] = ()  # the longest idle first; only looked for when memory is short
+
+    def less(self, starts: int) -> "Room":
+        """Say what is left after some starts."""
+        spare = None if self.spare_bytes is None else self.spare_bytes - starts * self.task_bytes
+        return replace(self, slots=self.slots - starts, spare_bytes=spare)
 
 
 ENDLESS = Room(slots=1_000_000)

@@ -1,12 +1,13 @@
 """What is true of one deployment at one moment: all that `plan` looks at."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from paas.core.ids import TaskId
 from paas.core.live import Demand
 from paas.core.model import Deployment, Instance, Rival, Task
 from paas.core.room import ENDLESS, Room
+from paas.core.spec import WEB
 from paas.core.states import TaskState
 
 
@@ -30,6 +31,16 @@ class Snapshot:
     room: Room = ENDLESS  # for its starts
     evicted_at: float = 0.0  # when others needed its memory; use after that is not affected
 
+    def of(self, process: str) -> "Snapshot":
+        """See the tasks of one process only."""
+        if all(task.process == process for tasks in (self.live, self.ended) for task in tasks):
+            return self
+        return replace(
+            self,
+            live=tuple(task for task in self.live if task.process == process),
+            ended=tuple(task for task in self.ended if task.process == process),
+        )
+
     def current(self) -> Iterator[Task]:
         """Give the live tasks that run the spec as it is now."""
         return (task for task in self.live if task.revision == self.deployment.revision)
@@ -43,9 +54,13 @@ class Snapshot:
         return instance is not None and instance.status == "frozen"
 
     def standing(self) -> frozenset[TaskId]:
-        """Name the tasks that serve, or will as soon as they are thawed."""
-        frozen = (task.id for task in self.live if task.state is TaskState.RUNNING and self.is_frozen(task))
-        return frozenset((*self.published, *frozen))
+        """Name the tasks that serve, or will as soon as they are thawed; of workers, those that run."""
+        others = (
+            task.id
+            for task in self.live
+            if task.state is TaskState.RUNNING and (task.process != WEB or self.is_frozen(task))
+        )
+        return frozenset((*self.published, *others))
 
     def has_unstarted(self) -> bool:
         """Say whether a task was made ahead, or is about to be."""

@@ -1,11 +1,16 @@
 """What a deployment asks for. Sizes are bytes once they are read, times are seconds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from paas.core.ids import ArtifactId
 
 ProcessType = Literal["tish", "docker"]
+
+WEB = "web"  # the process that answers requests
+RELEASE = "release"  # the one that runs once, before all others
+PROCESS_NAME = r"^[a-z][a-z0-9-]{0,29}"  # as a pattern, without its end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +54,15 @@ class Volume:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """How many tasks of a process beside `web` there are, and when."""
+
+    command: str | None = None  # None: as the artifact's Procfile says
+    replicas: int = 1
+    sleeps: bool = True  # with its deployment; else it runs as long as that is current
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
     """What a deployment asks for. `tish` is Zectre's word for a native program."""
 
@@ -66,6 +80,8 @@ class Spec:
     volumes: tuple[Volume, ...] = ()
     start_timeout_secs: float = 60  # from its start until it is ready
     stop_grace_secs: float = 10  # between SIGTERM and SIGKILL
+    processes: Mapping[str, Process] = field(default_factory=dict)  # beside web, by name
+    release: str | None = None  # what runs once before it takes over; None: as the Procfile says
 
     @property
     def stops_after_secs(self) -> float:

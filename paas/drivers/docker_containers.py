@@ -46,7 +46,8 @@ def name_of(task_id: TaskId) -> str:
 
 def describe(spec: TaskSpec, *, agent_id: str, network: str, mounts: list[dict[str, Any]]) -> dict[str, Any]:
     """Say to the engine what to create for a task; the same task gives the same, byte for byte."""
-    env = {**spec.env, "HOST": LISTEN_EVERYWHERE, "PORT": str(spec.port), "TASK_ID": spec.task_id}
+    listening = {"HOST": LISTEN_EVERYWHERE, "PORT": str(spec.port)} if spec.listens else {}
+    env = {**spec.env, **listening, "TASK_ID": spec.task_id}
     body: dict[str, Any] = {
         "Image": spec.image,
         "Env": [f"{name}={value}" for name, value in sorted(env.items())],
@@ -55,7 +56,7 @@ def describe(spec: TaskSpec, *, agent_id: str, network: str, mounts: list[dict[s
             TASK_LABEL: spec.task_id,
             APP_LABEL: spec.app_name,
             DEPLOYMENT_LABEL: spec.deployment_id,
-            PORT_LABEL: str(spec.port),
+            **({PORT_LABEL: str(spec.port)} if spec.listens else {}),
         },
         "StopTimeout": math.ceil(spec.grace_secs),  # for who stops it by hand
         # Readiness is the agent's to decide: a check of the image's runs a program in it for ever.

@@ -266,7 +266,7 @@ class ProcessDriver:
         instance = Instance(
             task_id=task_id,
             status="up",
-            address=None if port is None else Address(host=HOST, port=port),
+            address=Address(host=HOST, port=port) if port else None,
             pid=launcher,
         )
         running = Running(task_id=task_id, launcher=launcher, pidfd=pidfd, group=group, instance=instance)

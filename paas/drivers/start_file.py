@@ -52,7 +52,7 @@ def environment(spec: TaskSpec, places: Places, agents: Mapping[str, str]) -> di
         "HOME": str(places.home),
         "TMPDIR": str(places.temporary),
         **spec.env,
-        "HOST": HOST,
+        **({"HOST": HOST} if spec.listens else {}),
         "TASK_ID": spec.task_id,
     }
 
@@ -72,7 +72,7 @@ def render(
         f"cd {_quoted(places.program)} || exit 126",
         *_limits(spec, by_shell),
         *(f"export {name}={_quoted(variables[name])}" for name in variables if name in plain),
-        'export PORT="$port"',
+        *(['export PORT="$port"'] if spec.listens else []),
         "unset PWD OLDPWD SHLVL",
         _command(spec, {name: value for name, value in variables.items() if name not in plain}),
         "",

@@ -8,6 +8,7 @@ from paas.core.actions import RecordEnd, StopTask
 from paas.core.errors import PaasError
 from paas.core.live import Refusal
 from paas.core.model import Task
+from paas.core.spec import RELEASE, WEB
 from paas.core.states import TaskState
 from paas.engine.log_pump import LogPumps
 from paas.engine.task_specs import TaskSpecs
@@ -17,6 +18,7 @@ from paas.store.snapshots import Stored
 
 logger = logging.getLogger(__name__)
 
+LONGEST_QUOTE = 300  # characters of a line that a program wrote
 SIGNALLED = 128  # a shell's exit code for a program that a signal ended is this plus the signal
 
 
@@ -67,6 +69,11 @@ class Endings:
         self._world.router.withdraw(task.deployment_id, task.id)
         # Whatever it left running.
         await self._world.driver(stored.deployment).stop(task.id, grace=timedelta(0))
+        if task.process == RELEASE:
+            if exit_code == 0:
+                await self._record_release(stored, task)
+                return
+            reason += await self._last_words(stored, task)
         now = self._world.clock.now()
         async with self._world.database.record() as tx:
             await transitions.move_task(
@@ -81,6 +88,31 @@ class Endings:
             )
         await self._forget(stored, task, crashed=True, oom_killed=action.oom_killed)
         logger.warning("Task ended by itself: %s", reason, extra={"event": "task.ended", "task": task.id})
+
+    async def _record_release(self, stored: Stored, task: Task) -> None:
+        """Record that a release command succeeded: what everything else of its deployment waits for."""
+        now = self._world.clock.now()
+        async with self._world.database.record() as tx:
+            await transitions.move_task(
+                tx,
+                task,
+                TaskState.STOPPED,
+                now=now,
+                reason=_how(0),
+                exit_code=0,
+                crashed=True,  # by itself
+                ended_at=now,
+            )
+        await self._forget(stored, task)
+        extra = {"event": "task.released", "app": stored.app.name, "task": task.id}
+        logger.info("Release command succeeded", extra=extra)
+
+    async def _last_words(self, stored: Stored, task: Task) -> str:
+        """Quote what an ended task wrote last; empty if it wrote nothing."""
+        await self._log_pumps.finish(self._world.driver(stored.deployment), task.id)
+        self._world.task_ended(task.id)
+        line = (await self._world.last_line(task.id)).strip()
+        return f": {line[:LONGEST_QUOTE]}" if line else ""
 
     async def start_failed(self, stored: Stored, task: Task, error: PaasError) -> None:
         """Record why, answer whoever waits, and leave no process."""
@@ -103,7 +135,8 @@ class Endings:
                 crashed=True,
                 ended_at=now,
             )
-        self._world.router.refuse(stored.deployment.id, Refusal(reason=reason, until=now + 1))
+        if task.process == WEB:
+            self._world.router.refuse(stored.deployment.id, Refusal(reason=reason, until=now + 1))
         oom_killed = seen is not None and seen.oom_killed
         await self._forget(stored, task, crashed=True, oom_killed=oom_killed)
         logger.warning(

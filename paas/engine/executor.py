@@ -1,10 +1,10 @@
 """Performs what plan() asked for: at most one action per task, failures contained."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import assert_never
 
 from paas.core.actions import (
@@ -22,20 +22,18 @@ from paas.core.actions import (
     StopTask,
     ThawTask,
 )
-from paas.core.errors import BadArchive, PaasError, Stale, Unavailable
+from paas.core.errors import Stale, Unavailable
 from paas.core.ids import DeploymentId, new_task_id
-from paas.core.model import Deployment
-from paas.core.states import DeploymentState
+from paas.core.spec import WEB
 from paas.engine.admission import Admission
+from paas.engine.deploying import Deploying
 from paas.engine.lifecycle import Lifecycle
 from paas.engine.world import World
-from paas.store import apps, deployments, tasks, transitions
-from paas.store.database import Tx
+from paas.store import tasks
 from paas.store.snapshots import Stored
 
 logger = logging.getLogger(__name__)
 
-NOTE_AFTER_SECS = 0.05  # a build that takes longer is recorded as it goes on
 AGAIN_AFTER_SECS = 1.0  # when an action failed for a reason of ours: disk full, database busy
 
 
@@ -52,6 +50,7 @@ class Executor:
         self._world = world
         self._admission = admission
         self._lifecycle = lifecycle
+        self._deploying = Deploying(world, lifecycle, group)
         self._group = group
         self._in_hand: dict[DeploymentId, dict[str, _UnderWay]] = {}
 
@@ -115,11 +114,13 @@ class Executor:
     def _act(self, stored: Stored, action: Action) -> Awaitable[None]:
         match action:
             case Build():
-                return self._build(stored)
-            case CreateTasks(count=count):
-                return self._create(stored, count)
-            case StartTask(task=task):
+                return self._deploying.build(stored)
+            case CreateTasks(count=count, process=process):
+                return self._create(stored, count, process)
+            case StartTask(task=task) if task.process == WEB:
                 return self._lifecycle.start(stored, task)
+            case StartTask(task=task):
+                return self._lifecycle.others.start(stored, task, partial(self._admission.end, task.id))
             case PublishTask(task=task):
                 return self._lifecycle.publish_again(stored, task)
             case FreezeTask(task=task):
@@ -131,134 +132,23 @@ class Executor:
             case RecordEnd():
                 return self._lifecycle.endings.record_end(stored, action)
             case Activate():
-                return self._activate(stored)
+                return self._deploying.activate(stored)
             case EndDeployment(to=to, reason=reason):
-                return self._end(stored, to, reason)
+                return self._deploying.end(stored, to, reason)
             case AbortStart() | Evict():
                 raise AssertionError("handled by submit")
         assert_never(action)
 
-    async def _build(self, stored: Stored) -> None:
-        """Make the artifact ready to run; a broken one fails the deployment with its reason.
-
-        A quick build is recorded in one go after it, together with the tasks that are to start then.
-        """
-        world, deployment, artifact = self._world, stored.deployment, stored.artifact
-        if artifact is None and deployment.spec.image is None:
-            return  # deleted since the plan was made: it waits for another
-        settled = asyncio.Event()
-        noting = self._group.create_task(self._note_if_slow(deployment, settled), name="note a build")
-        built = failure = None
-        try:
-            built = await world.builder(deployment).build(deployment, artifact)
-        except (BadArchive, Unavailable) as error:
-            failure = error.message
-        finally:
-            settled.set()
-            deployment = await noting
-        now = world.clock.now()
-        ids = [] if built is None else [new_task_id() for _ in range(deployment.spec.replicas)]
-        async with world.database.record() as tx:
-            deployment = await _note_building(tx, deployment, now)
-            if built is None:
-                await transitions.move_deployment(
-                    tx, deployment, DeploymentState.FAILED, now=now, reason=failure
-                )
-                return
-            deployment = await transitions.move_deployment(
-                tx,
-                deployment,
-                DeploymentState.STARTING,
-                now=now,
-                command=built.command,
-                image=built.image,
-                exposed_port=built.exposed_port,
-            )
-            for task_id in ids:
-                await tasks.insert(tx, deployment, task_id, now=now)
-        if deployment.spec.exclusive_paths:
-            await self._poke_others(stored)
-        for task_id in ids:
-            await self._lifecycle.prepare(replace(stored, deployment=deployment), task_id)
-
-    async def _note_if_slow(self, deployment: Deployment, settled: asyncio.Event) -> Deployment:
-        """Note beside a build that it goes on; what fails is tried again after it."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(NOTE_AFTER_SECS):
-                await settled.wait()
-        if settled.is_set():
-            return deployment
-        try:
-            async with self._world.database.record() as tx:
-                return await _note_building(tx, deployment, self._world.clock.now())
-        except (PaasError, OSError) as error:
-            logger.warning("Cannot record a build: %s", error, extra={"event": "record.failed"})
-            return deployment
-
-    async def _create(self, stored: Stored, count: int) -> None:
-        """Make pending tasks, and what can be prepared of their start."""
+    async def _create(self, stored: Stored, count: int, process: str) -> None:
+        """Make pending tasks, and what can be prepared of their start, if requests may wait for it."""
         ids = [new_task_id() for _ in range(count)]
         async with self._world.database.record() as tx:
             for task_id in ids:
-                await tasks.insert(tx, stored.deployment, task_id, now=self._world.clock.now())
-        for task_id in ids:
+                await tasks.insert(
+                    tx, stored.deployment, task_id, now=self._world.clock.now(), process=process
+                )
+        for task_id in ids if process == WEB else ():
             await self._lifecycle.prepare(stored, task_id)
-
-    async def _activate(self, stored: Stored) -> None:
-        """Make it current and supersede the one before, in one transaction."""
-        world, deployment = self._world, stored.deployment
-        now = world.clock.now()
-        async with world.database.record() as tx:
-            current = await apps.current_deployments(tx, deployment.app_id)
-            before = await deployments.get(tx, current.get(deployment.environment, deployment.id))
-            if before is not None and before.version > deployment.version:
-                raise Stale(
-                    f"cannot activate version {deployment.version}: version {before.version} was quicker"
-                )
-            await transitions.move_deployment(tx, deployment, DeploymentState.ACTIVE, now=now)
-            await apps.set_current(tx, deployment.app_id, deployment.environment, deployment.id)
-            if before is not None and before.state is DeploymentState.ACTIVE and before.id != deployment.id:
-                await transitions.move_deployment(
-                    tx,
-                    before,
-                    DeploymentState.SUPERSEDED,
-                    now=now,
-                    reason=f"version {deployment.version} took over",
-                    slept_at=now,
-                )
-        logger.info(
-            "Deployment is active",
-            extra={"event": "deployment.active", "app": stored.app.name, "deployment": deployment.id},
-        )
-        # The new one claims its hosts first; the others then drop theirs and drain.
-        world.poke(deployment.id)
-        for other in current.values():
-            world.poke(other)
-
-    async def _end(self, stored: Stored, to: DeploymentState, reason: str) -> None:
-        async with self._world.database.record() as tx:
-            await transitions.move_deployment(
-                tx, stored.deployment, to, now=self._world.clock.now(), reason=reason
-            )
-        if stored.deployment.spec.exclusive_paths:
-            await self._poke_others(stored)
-        logger.warning(
-            "Deployment %s: %s",
-            to,
-            reason,
-            extra={"event": f"deployment.{to}", "app": stored.app.name, "deployment": stored.deployment.id},
-        )
-
-    async def _poke_others(self, stored: Stored) -> None:
-        """Let the app's current deployments see that a volume is wanted of them, or no longer."""
-        for other in (await apps.current_deployments(self._world.database.reader, stored.app.id)).values():
-            self._world.poke(other)
-
-
-async def _note_building(tx: Tx, deployment: Deployment, now: float) -> Deployment:
-    if deployment.state is not DeploymentState.QUEUED:
-        return deployment
-    return await transitions.move_deployment(tx, deployment, DeploymentState.BUILDING, now=now)
 
 
 def _subject(action: Action, key: DeploymentId) -> str:

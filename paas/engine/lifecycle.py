@@ -12,16 +12,19 @@ import socket
 from paas.core.errors import PaasError, Stale, StartFailed, Unavailable
 from paas.core.ids import TaskId
 from paas.core.live import Refusal
-from paas.core.model import Address, Instance, Task, TaskSpec
+from paas.core.model import Address, Instance, Task
+from paas.core.ports import Driver
+from paas.core.spec import WEB
 from paas.core.states import TaskState
 from paas.engine.endings import Endings
 from paas.engine.log_pump import LogPumps
 from paas.engine.probes import probe_for
 from paas.engine.readiness import until_ready
+from paas.engine.starts import claim_volumes, note_starting, start_in_time
 from paas.engine.task_specs import TaskSpecs
+from paas.engine.worker_starts import WorkerStarts
 from paas.engine.world import World
-from paas.store import transitions, volumes
-from paas.store.database import Tx
+from paas.store import transitions
 from paas.store.snapshots import Stored
 
 logger = logging.getLogger(__name__)
@@ -38,6 +41,7 @@ class Lifecycle:
         self.specs = TaskSpecs(world)
         self._log_pumps = LogPumps(world.copy_of_log, group)
         self.endings = Endings(world, self.specs, self._log_pumps)
+        self.others = WorkerStarts(world, self.specs, self._log_pumps, self.endings)
         self._starting: set[TaskId] = set()
         self._ended: set[TaskId] = set()  # of those that start
 
@@ -45,6 +49,12 @@ class Lifecycle:
         """Hear from the driver that a task ended, so that a start in hand does not wait for it."""
         if task_id in self._starting:  # else nobody waits for it
             self._ended.add(task_id)
+        self.others.note_end(task_id)
+
+    def attend(self, driver: Driver, task_id: TaskId) -> None:
+        """Keep what a task writes that an earlier agent started. May be repeated."""
+        self._world.task_started(task_id)
+        self._log_pumps.begin(driver, task_id)
 
     async def prepare(self, stored: Stored, task_id: TaskId) -> None:
         """Do ahead what a start would wait for; what fails here fails again, with its reason, there."""
@@ -60,7 +70,7 @@ class Lifecycle:
             )
 
     async def start(self, stored: Stored, task: Task) -> None:
-        """Start a task, wait until it is ready, let it take traffic, record it.
+        """Start a task of web, wait until it is ready, let it take traffic, record it.
 
         Recording is off the path of the request that waits: the row and the name exist already. A
         quick start is recorded in one go after it.
@@ -80,10 +90,10 @@ class Lifecycle:
         try:
             port = self.specs.port_for(stored, task)
             if stored.deployment.spec.exclusive_paths:
-                task = await self._claim_volumes(stored, task, port, started_at)
+                task = await claim_volumes(self._world, stored, task, port, started_at)
             spec = await self.specs.of(stored, task.id, port=port)
             submitted_at = self._world.clock.monotonic()
-            instance = await self._start_in_time(stored, spec)
+            instance = await start_in_time(self._world, stored, spec)
             begun_at = self._world.clock.monotonic()
             address = instance.address or Address(host="127.0.0.1", port=port)
             noting = self._group.create_task(
@@ -101,7 +111,7 @@ class Lifecycle:
             settled.set()
             noted = task if noting is None else await noting
             async with self._world.database.record() as tx:
-                noted = await _note_starting(tx, noted, port, started_at)
+                noted = await note_starting(tx, noted, port, started_at)
             await self.endings.start_failed(stored, noted, error)
             return
         was_waited_for = self._world.router.demand(stored.deployment.id).waiting > 0
@@ -120,26 +130,11 @@ class Lifecycle:
         settled.set()
         noted = await noting
         async with self._world.database.record() as tx:
-            noted = await _note_starting(tx, noted, address.port, started_at)
+            noted = await note_starting(tx, noted, address.port, started_at)
             await transitions.move_task(tx, noted, TaskState.RUNNING, now=ready_at, ready_at=ready_at)
         took_ms = round((ready_at - started_at) * 1000, 1)
         extra = {"event": "task.ready", "app": stored.app.name, "task": task.id, "took_ms": took_ms}
         logger.info("Task is ready", extra=extra)
-
-    async def _claim_volumes(self, stored: Stored, task: Task, port: int, started_at: float) -> Task:
-        """Record the start before it: what is recorded holds the volumes. Raises Stale if another does."""
-        async with self._world.database.record() as tx:
-            if await volumes.is_held(tx, stored.deployment, task):
-                raise Stale(f"cannot start task {task.id}: another holds its volume")
-            return await _note_starting(tx, task, port, started_at)
-
-    async def _start_in_time(self, stored: Stored, spec: TaskSpec) -> Instance:
-        limit_secs = stored.deployment.spec.start_timeout_secs
-        try:
-            async with asyncio.timeout(limit_secs):
-                return await self._world.driver(stored.deployment).start(spec)
-        except TimeoutError:
-            raise StartFailed(f"not started after {limit_secs:g} s") from None
 
     async def publish_again(self, stored: Stored, task: Task) -> None:
         """Let a task that outlived the agent take traffic again."""
@@ -165,8 +160,7 @@ class Lifecycle:
             submitted_at=submitted_at,
             started_at=None if submitted_at is None else self._world.clock.monotonic(),
         )
-        self._world.task_started(task.id)
-        self._log_pumps.begin(driver, task.id)
+        self.attend(driver, task.id)
 
     async def freeze(self, stored: Stored, task: Task) -> None:
         """Take a task out of traffic and let it run no more; if that fails, the next pass publishes it."""
@@ -180,11 +174,13 @@ class Lifecycle:
         logger.info("Task is frozen", extra=extra)
 
     async def thaw(self, stored: Stored, task: Task) -> None:
-        """Let a frozen task take traffic again. Its listener is as it was: nothing to wait for or record."""
+        """Let a frozen task go on, and take traffic again. Its listener is as it was: nothing to record."""
         freezer = self._world.freezer(stored.deployment)
         if freezer is not None:
             submitted_at = self._world.clock.monotonic()
-            self._publish_found(stored, task, await freezer.thaw(task.id), submitted_at=submitted_at)
+            thawed = await freezer.thaw(task.id)
+            if task.process == WEB:
+                self._publish_found(stored, task, thawed, submitted_at=submitted_at)
 
     async def _until_ready(
         self, stored: Stored, task: Task, instance: Instance, address: Address
@@ -213,15 +209,7 @@ class Lifecycle:
             if settled.is_set():
                 return task
             async with self._world.database.record() as tx:
-                return await _note_starting(tx, task, port, started_at)
+                return await note_starting(tx, task, port, started_at)
         except (PaasError, OSError) as error:
             logger.warning("Cannot record a start: %s", error, extra={"event": "record.failed"})
             return task
-
-
-async def _note_starting(tx: Tx, task: Task, port: int | None, started_at: float) -> Task:
-    if task.state is TaskState.STARTING:
-        return task
-    return await transitions.move_task(
-        tx, task, TaskState.STARTING, now=started_at, port=port, started_at=started_at
-    )

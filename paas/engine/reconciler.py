@@ -16,6 +16,7 @@ from paas.core.ports import Driver
 from paas.core.room import Room
 from paas.core.snapshot import Snapshot
 from paas.core.states import SERVING_DEPLOYMENT, TaskState
+from paas.core.workers import stays_awake
 from paas.engine.admission import Admission
 from paas.engine.executor import Executor
 from paas.engine.lifecycle import Lifecycle
@@ -164,7 +165,10 @@ class Reconciler:
 
     def _note_held(self, stored: Stored, seen: Mapping[TaskId, Instance]) -> None:
         alive = sum(
-            task.state in (TaskState.RUNNING, TaskState.STOPPING) and task.id in seen and seen[task.id].lives
+            task.state in (TaskState.RUNNING, TaskState.STOPPING)
+            and task.id in seen
+            and seen[task.id].lives
+            and not stays_awake(stored.deployment, task)  # nobody could have its memory
             for task in stored.live
         )
         self._admission.note(stored.deployment, tasks=alive)
@@ -226,6 +230,8 @@ class Reconciler:
                 if task_id in known:
                     if not driver.own_network:
                         lifecycle.specs.note_running(instance)
+                    if instance.lives:
+                        lifecycle.attend(driver, task_id)
                     continue
                 logger.warning(
                     "Stopping a task without a record", extra={"event": "task.orphan", "task": task_id}

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from paas.core.ids import DeploymentId, TaskId
 from paas.core.model import Instance
 from paas.core.states import DeploymentState, TaskState
+from paas.core.workers import stays_awake
 from paas.store.database import Database
 from paas.store.snapshots import Stored
 
@@ -49,6 +50,8 @@ class Sleepers:
 
 def _sleeps(stored: Stored, seen: Mapping[TaskId, Instance]) -> bool:
     return stored.deployment.state is DeploymentState.ACTIVE and all(
-        task.state is TaskState.PENDING or (task.id in seen and seen[task.id].status == "frozen")
+        task.state is TaskState.PENDING
+        or (task.id in seen and seen[task.id].status == "frozen")
+        or stays_awake(stored.deployment, task)
         for task in stored.live
     )

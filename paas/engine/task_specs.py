@@ -5,7 +5,9 @@ import os
 from paas.core.errors import StartFailed
 from paas.core.ids import TaskId
 from paas.core.model import Instance, Task, TaskSpec
+from paas.core.processes import command_of
 from paas.core.resources import cpu_millis, memory_bytes
+from paas.core.spec import WEB
 from paas.engine.neighbours import Neighbours
 from paas.engine.ports import PortPool
 from paas.engine.world import World
@@ -21,14 +23,15 @@ class TaskSpecs:
         self._neighbours = Neighbours(world.database, world.proxy, world.settings.domain)
         self._port_of: dict[TaskId, int] = {}  # of those in the host's network
 
-    async def of(self, stored: Stored, task_id: TaskId, *, port: int) -> TaskSpec:
+    async def of(self, stored: Stored, task_id: TaskId, *, port: int, process: str = WEB) -> TaskSpec:
         """Say all that a driver needs to run a task.
 
         Raises StartFailed if there is nothing to run, and Unavailable for variables that cannot be read.
         """
         deployment, artifact = stored.deployment, stored.artifact
         sha256 = None if artifact is None else artifact.sha256
-        if deployment.command is None or (sha256 is None and deployment.image is None):
+        command = command_of(deployment, process)
+        if command is None or (sha256 is None and deployment.image is None):
             raise StartFailed("its artifact is gone")
         driver = self._world.driver(deployment)
         around = await self._neighbours.around(stored.app, deployment.environment, driver)
@@ -41,15 +44,17 @@ class TaskSpecs:
             app_name=stored.app.name,
             artifact_sha256=sha256 or "",
             image=deployment.image or "",
-            command=deployment.command,
+            command=command,
             env={
                 **around.env,
                 **own,
                 "DEPLOYMENT_ID": deployment.id,
                 "APP_NAME": stored.app.name,
                 "ENVIRONMENT": deployment.environment,
+                "PAAS_PROCESS": process,
             },
             port=port,
+            listens=process == WEB,
             cpu_millis=cpu_millis(deployment.spec.resources.cpu),
             memory_bytes=memory_bytes(deployment.spec.resources.memory),
             pids=deployment.spec.resources.pids,

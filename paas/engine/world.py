@@ -1,6 +1,6 @@
 """What the reconciler and the executor share: the parts that act, and plain settings."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -43,6 +43,7 @@ class World:
     task_started: Callable[[TaskId], None]  # its output is worth watching
     task_ended: Callable[[TaskId], None]
     copy_of_log: Callable[[TaskId], LogCopy]  # where to keep what a task wrote, if its driver tells it
+    last_line: Callable[[TaskId], Awaitable[str]]  # of what an ended task wrote; empty if it wrote nothing
     poke: Callable[[DeploymentId], None]
     proxy: ProxyPlace = field(default_factory=ProxyPlace)
 

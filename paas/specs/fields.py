@@ -6,6 +6,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from paas.core.spec import Spec
+from paas.specs.processes import Command, ProcessesFields
 
 # Python's $ also matches before a last newline, which ECMAScript's does not.
 END = r"$(?!\n)"
@@ -290,4 +291,10 @@ class SpecFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
             ),
         ]
         | UnsetType
+    ) = UNSET
+    processes: ProcessesFields | UnsetType = UNSET
+    release: (
+        Annotated[Command, Meta(description="what has to succeed, once, before a new version starts")]
+        | UnsetType
+        | None
     ) = UNSET

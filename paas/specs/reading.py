@@ -12,6 +12,7 @@ from paas.core.errors import Invalid, NotSupported, PaasError
 from paas.core.ids import ArtifactId
 from paas.core.resources import cpu_millis, memory_bytes
 from paas.core.spec import Idle, Networking, ProcessType, Resources, Spec, Volume
+from paas.specs import processes
 from paas.specs.fields import (
     Environ,
     IdleFields,
@@ -60,6 +61,8 @@ def _overlay(spec: Spec, fields: SpecFields) -> Spec:
         start_timeout_secs=_whole(_given(fields.start_timeout_secs, spec.start_timeout_secs)),
         stop_grace_secs=_whole(_given(fields.stop_grace_secs, spec.stop_grace_secs)),
         idle=_idle(spec.idle, fields.idle),
+        processes=processes.laid_over(spec.processes, fields.processes),
+        release=_given(fields.release, spec.release),
     )
 
 
@@ -81,6 +84,7 @@ def _volumes(old: tuple[Volume, ...], given: list[VolumeFields] | UnsetType) -> 
 def _whole_spec(spec: Spec) -> Spec:
     """Refuse what contradicts itself; forget what only the other kind of task has."""
     _check_levels(spec)
+    processes.check(spec)
     if spec.process_type == "tish":
         if spec.volumes:
             raise Invalid(

@@ -20,16 +20,17 @@ def refuse(error: msgspec.ValidationError, kind: type[object]) -> NoReturn:
     found = _AT.fullmatch(str(error))
     what, path = (found["what"], found["path"] or "") if found else (str(error), "")
     segments = [name or index for name, index in _SEGMENT.findall(path)]
+    places = ["*" if segment == "..." else segment for segment in segments]  # which, msgspec does not say
     unknown, missing = _UNKNOWN.fullmatch(what), _MISSING.fullmatch(what)
     if unknown is not None:
-        refuse_unknown(unknown[1], known_fields(kind, segments), inside=segments)
+        refuse_unknown(unknown[1], known_fields(kind, segments), inside=places)
     if missing is not None:
-        field = ".".join([*segments, missing[1]])
+        field = ".".join([*places, missing[1]])
         hint = _description(kind, [*segments, missing[1]])
         raise Invalid(f"cannot accept the request: {field} is missing", field=field, hint=hint) from error
-    while segments and segments[-1] == "...":  # msgspec does not say which key it was
+    while segments and segments[-1] == "...":
         segments.pop()
-    field = ".".join(segments)
+    field = ".".join(places[: len(segments)])
     named = f"a name in {field}" if found and found["key"] else field or "the body"
     raise Invalid(
         f"cannot accept {named}: {_plain(what)}", field=field or None, hint=_description(kind, segments)

@@ -14,7 +14,7 @@ SORTABLE = ("version", "environment", "created_at", "updated_at")
 async def insert(tx: Tx, deployment: Deployment) -> None:
     await tx.write(
         f"INSERT INTO deployments ({rows.DEPLOYMENT_COLUMNS}, artifact_id)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             deployment.id,
             deployment.app_id,
@@ -33,6 +33,8 @@ async def insert(tx: Tx, deployment: Deployment) -> None:
             deployment.woken_at,
             deployment.created_at,
             deployment.updated_at,
+            rows.to_json(deployment.processes) if deployment.processes else None,
+            None if deployment.release is None else rows.to_json(deployment.release),
             deployment.spec.artifact_id,
         ),
     )

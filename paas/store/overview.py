@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from paas.core.ids import AppId, DeploymentId
 from paas.core.model import App, Deployment
+from paas.core.spec import WEB
 from paas.core.states import TaskState
 from paas.store import rows
 from paas.store.database import Reader
@@ -102,16 +103,30 @@ async def deployment_titles(
     }
 
 
-async def with_starting_tasks(
-    reader: Reader, deployment_ids: Collection[DeploymentId]
-) -> frozenset[DeploymentId]:
-    """Name those of some deployments of which a task starts just now."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Working:
+    """What of a deployment starts or runs now."""
+
+    is_starting: bool = False  # a task of web
+    workers: Mapping[str, int] = field(default_factory=dict)  # tasks that run, by process
+
+
+async def working(reader: Reader, deployment_ids: Collection[DeploymentId]) -> dict[DeploymentId, Working]:
+    """Look at some deployments; of those that are absent nothing starts, and no worker runs."""
     found = await reader.all(
-        "SELECT DISTINCT deployment_id FROM tasks WHERE state = ?"
-        f" AND deployment_id IN ({_marks(deployment_ids)})",
-        [TaskState.STARTING, *deployment_ids],
+        "SELECT deployment_id, process, state, count(*) AS tasks FROM tasks"
+        f" WHERE (state = '{TaskState.STARTING}' OR state = '{TaskState.RUNNING}' AND process <> '{WEB}')"
+        f" AND deployment_id IN ({_marks(deployment_ids)}) GROUP BY deployment_id, process, state",
+        list(deployment_ids),
     )
-    return frozenset(row["deployment_id"] for row in found)
+    starting: set[DeploymentId] = set()
+    running: dict[DeploymentId, dict[str, int]] = defaultdict(dict)
+    for row in found:
+        if row["state"] == TaskState.RUNNING:
+            running[row["deployment_id"]][row["process"]] = row["tasks"]
+        elif row["process"] == WEB:
+            starting.add(row["deployment_id"])
+    return {key: Working(is_starting=key in starting, workers=running[key]) for key in {*starting, *running}}
 
 
 def _marks(values: Collection[str]) -> str:

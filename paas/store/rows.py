@@ -1,6 +1,7 @@
 """Between rows and records, for every table."""
 
 import sqlite3
+import sys
 from typing import Any
 
 import msgspec
@@ -26,11 +27,11 @@ BUILD_COLUMNS = (
 )
 DEPLOYMENT_COLUMNS = (
     "id, app_id, sha, version, environment, state, reason, spec, revision, command, image, exposed_port,"
-    " build_id, slept_at, woken_at, created_at, updated_at"
+    " build_id, slept_at, woken_at, created_at, updated_at, processes, release"
 )
 TASK_COLUMNS = (
-    "id, deployment_id, revision, state, reason, port, exit_code, crashed, stop_requested, created_at,"
-    " started_at, ready_at, ended_at, updated_at"
+    "id, deployment_id, process, revision, state, reason, port, exit_code, crashed, stop_requested,"
+    " created_at, started_at, ready_at, ended_at, updated_at"
 )
 
 _labels = msgspec.json.Decoder(dict[str, str])
@@ -42,6 +43,7 @@ _policy = msgspec.json.Decoder(WakePolicy)
 _spec = msgspec.json.Decoder(Spec)
 _current = msgspec.json.Decoder(dict[str, DeploymentId])
 _command = msgspec.json.Decoder(tuple[str, ...])
+_commands = msgspec.json.Decoder(dict[str, tuple[str, ...]])
 _boxes = msgspec.json.Decoder(list[tuple[str, str, int, str | None, str]])
 _NO_BOXES = "[]"
 
@@ -118,7 +120,7 @@ def build(row: Row) -> Build:
 
 
 def deployment(row: Row) -> Deployment:
-    command = row["command"]
+    command, release = row["command"], row["release"]
     return Deployment(
         id=row["id"],
         app_id=row["app_id"],
@@ -133,6 +135,8 @@ def deployment(row: Row) -> Deployment:
         image=row["image"],
         exposed_port=row["exposed_port"],
         build_id=row["build_id"],
+        processes=_commands.decode(row["processes"] or "{}"),
+        release=None if release is None else _command.decode(release),
         slept_at=row["slept_at"],
         woken_at=row["woken_at"],
         created_at=row["created_at"],
@@ -144,6 +148,7 @@ def task(row: Row) -> Task:
     return Task(
         id=row["id"],
         deployment_id=row["deployment_id"],
+        process=sys.intern(row["process"]),  # one word, whatever the number of tasks
         revision=row["revision"],
         state=TaskState(row["state"]),
         reason=row["reason"],

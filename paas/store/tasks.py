@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from paas.core.ids import AppId, DeploymentId, TaskId
 from paas.core.model import Deployment, Task
+from paas.core.spec import WEB
 from paas.core.states import LIVE_TASK, TaskState
 from paas.store import feed, rows
 from paas.store.database import Reader, Tx
@@ -11,20 +12,23 @@ from paas.store.database import Reader, Tx
 LIVE = "(" + ", ".join(f"'{state}'" for state in sorted(LIVE_TASK)) + ")"
 STARTED = "(" + ", ".join(f"'{state}'" for state in sorted(LIVE_TASK - {TaskState.PENDING})) + ")"
 ENDED_SHOWN = 10  # enough for plan() to see a crash loop
-# Of the deployment ?1, what plan() looks at: every live task, and the last few that ended.
+# Of the deployment ?1, what plan() looks at: every live task, and the last few that ended of each process.
 LIVE_AND_LATEST_ENDED = (
     f"SELECT {rows.TASK_COLUMNS} FROM tasks WHERE deployment_id = ?1 AND state IN {LIVE}"
     f" UNION ALL SELECT * FROM (SELECT {rows.TASK_COLUMNS} FROM tasks WHERE deployment_id = ?1"
-    f" AND ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT {ENDED_SHOWN})"
+    f" AND ended_at IS NOT NULL AND process = '{WEB}' ORDER BY ended_at DESC LIMIT {ENDED_SHOWN})"
+    f" UNION ALL SELECT {rows.TASK_COLUMNS} FROM (SELECT *, row_number() OVER"
+    " (PARTITION BY process ORDER BY ended_at DESC) AS place FROM tasks WHERE deployment_id = ?1"
+    f" AND ended_at IS NOT NULL AND process <> '{WEB}') WHERE place <= {ENDED_SHOWN}"
 )
 
 
-async def insert(tx: Tx, deployment: Deployment, task_id: TaskId, *, now: float) -> None:
+async def insert(tx: Tx, deployment: Deployment, task_id: TaskId, *, now: float, process: str = WEB) -> None:
     """Make a pending task: its name exists before anything is started."""
     await tx.write(
-        "INSERT INTO tasks (id, deployment_id, revision, state, created_at, updated_at)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
-        (task_id, deployment.id, deployment.revision, TaskState.PENDING, now, now),
+        "INSERT INTO tasks (id, deployment_id, process, revision, state, created_at, updated_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (task_id, deployment.id, process, deployment.revision, TaskState.PENDING, now, now),
     )
     await feed.append(
         tx,
@@ -33,7 +37,13 @@ async def insert(tx: Tx, deployment: Deployment, task_id: TaskId, *, now: float)
         app_id=deployment.app_id,
         deployment_id=deployment.id,
         task_id=task_id,
+        facts=told_of(process),
     )
+
+
+def told_of(process: str) -> dict[str, object]:
+    """Say in an event of a task which process it is of, where that is not the usual one."""
+    return {} if process == WEB else {"process": process}
 
 
 async def get(reader: Reader, task_id: TaskId) -> Task | None:
@@ -66,7 +76,14 @@ async def live_ids(reader: Reader) -> set[TaskId]:
 async def request_stop(tx: Tx, task: Task, *, now: float) -> None:
     """Note that somebody wants this one task to end; the next pass does it."""
     await tx.write("UPDATE tasks SET stop_requested = 1, updated_at = ? WHERE id = ?", (now, task.id))
-    await feed.append(tx, "task.stop_requested", at=now, deployment_id=task.deployment_id, task_id=task.id)
+    await feed.append(
+        tx,
+        "task.stop_requested",
+        at=now,
+        deployment_id=task.deployment_id,
+        task_id=task.id,
+        facts=told_of(task.process),
+    )
 
 
 async def delete_ended(tx: Tx, *, keep_per_deployment: int) -> list[TaskId]:

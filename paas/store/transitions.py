@@ -1,5 +1,6 @@
 """move(): the only statement that changes a state, with the event that says so."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypedDict, Unpack
 
@@ -18,6 +19,7 @@ from paas.core.states import (
 from paas.store import feed
 from paas.store.database import Tx, Value
 from paas.store.rows import to_json
+from paas.store.tasks import told_of
 
 
 class TaskFacts(TypedDict, total=False):
@@ -37,6 +39,8 @@ class DeploymentFacts(TypedDict, total=False):
     command: tuple[str, ...]
     image: str | None
     exposed_port: int | None
+    processes: Mapping[str, tuple[str, ...]]
+    release: tuple[str, ...] | None
     slept_at: float
 
 
@@ -74,7 +78,7 @@ async def move_task(
         deployment_id=task.deployment_id,
         task_id=task.id,
         reason=reason,
-        facts=dict(facts),
+        facts={**told_of(task.process), **facts},
     )
     return replace(task, state=to, reason=reason, updated_at=now, **facts)
 

@@ -85,7 +85,7 @@ async def test_logs_hold_the_last_lines_of_every_task(api: Api) -> None:
 
     assert messages(one) == ["a2"]
     assert sorted(messages(both)) == ["a1", "a2", "b1", "b2"]
-    assert set(both[0]) == {"timestamp", "message", "task_id"}  # type: ignore[index]
+    assert set(both[0]) == {"timestamp", "message", "task_id", "process"}  # type: ignore[index]
     assert messages(none) == messages(late) == []
 
 

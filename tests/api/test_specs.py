@@ -28,6 +28,8 @@ DEFAULT_SPEC: Json = {
     "volumes": [],
     "start_timeout_secs": 60,
     "stop_grace_secs": 10,
+    "processes": {},
+    "release": None,
 }
 
 
@@ -52,6 +54,8 @@ async def test_every_field_is_taken_as_given(api: Api) -> None:
         "volumes": [],
         "start_timeout_secs": 5,
         "stop_grace_secs": 0,
+        "processes": {"worker": {"command": "./work --fast", "replicas": 2, "sleeps": False}},
+        "release": "./migrate",
     }
 
     deployment = await api.deployment(app["id"], **given)
@@ -86,6 +90,23 @@ async def test_default_spec_of_the_app_supplies_what_the_body_leaves_out(api: Ap
 @pytest.mark.parametrize(
     ("body", "field", "hint"),
     [
+        ({"processes": {"web": {"replicas": 2}}}, "processes.web", "replicas"),
+        ({"processes": {"release": {}}}, "processes.release", "release"),
+        ({"processes": {"Worker": {}}}, "processes", ""),
+        ({"processes": {"w": {"command": " "}}}, "processes.*.command", ""),
+        ({"processes": {"w": {"replica": 1}}}, "processes.*.replica", "did you mean replicas?"),
+        ({"image": "a", "processes": {"w": {}}}, "processes.w.command", "give its command"),
+        ({"image": "a", "processes": {"w": {"command": "a 'b"}}}, "processes.w.command", ""),
+        ({"image": "a", "release": "a 'b"}, "release", ""),
+        (
+            {
+                "image": "a",
+                "volumes": [{"host_path": "data", "container_path": "/data"}],
+                "processes": {"w": {"command": "a"}},
+            },
+            "processes.w.replicas",
+            "exclusive",
+        ),
         ({"replicas": -1}, "replicas", "0 to 100"),
         ({"replicas": 101}, "replicas", "0 to 100"),
         ({"replicas": 1.5}, "replicas", ""),

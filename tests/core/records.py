@@ -6,7 +6,7 @@ from paas.core.ids import AppId, DeploymentId, TaskId
 from paas.core.live import Demand
 from paas.core.model import Deployment, Instance, Task
 from paas.core.snapshot import Snapshot
-from paas.core.spec import Spec
+from paas.core.spec import WEB, Spec
 from paas.core.states import DeploymentState, TaskState
 
 DEPLOYMENT = Deployment(
@@ -71,13 +71,13 @@ def up(*tasks: Task) -> dict[TaskId, Instance]:
 def serving(
     *tasks: Task, last_used: float = 0.0, in_flight: int = 0, waiting: int = 0, spec: Spec | None = None
 ) -> Snapshot:
-    """An active deployment whose tasks are all up and published."""
+    """An active deployment whose tasks are all up, those of web published."""
     running = [item for item in tasks if item.state is TaskState.RUNNING]
     return replace(
         SNAPSHOT,
         deployment=replace(DEPLOYMENT, spec=spec or Spec()),
         live=tasks,
         seen=up(*running),
-        published={item.id: in_flight for item in running},
+        published={item.id: in_flight for item in running if item.process == WEB},
         demand=Demand(waiting=waiting, in_flight=in_flight, last_used=last_used),
     )

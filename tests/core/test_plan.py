@@ -21,7 +21,7 @@ from paas.core.live import Demand
 from paas.core.model import Instance, Task
 from paas.core.plan import plan
 from paas.core.snapshot import Snapshot
-from paas.core.spec import Spec
+from paas.core.spec import Process, Spec
 from paas.core.states import DeploymentState, TaskState
 from tests.core.records import DEPLOYMENT, SNAPSHOT, serving, task, up
 
@@ -273,6 +273,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         task(
             str(number),
             draw(states),
+            process=draw(st.sampled_from(("web", "web", "worker", "release", "gone"))),
             revision=draw(st.integers(1, 2)),
             stop_requested=draw(st.booleans()),
             crashed=draw(st.booleans()),
@@ -289,8 +290,11 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
             state=draw(st.sampled_from(list(DeploymentState))),
             revision=2,
             slept_at=draw(st.floats(0, 2000)),
+            processes={"worker": ("work",)} if draw(st.booleans()) else {},
+            release=("release",) if draw(st.booleans()) else None,
             spec=Spec(
                 replicas=draw(st.integers(0, 3)),
+                processes={"worker": Process(replicas=draw(st.integers(0, 2)), sleeps=draw(st.booleans()))},
                 cold_start_enabled=draw(st.booleans()),
                 max_runtime_secs=draw(st.none() | st.floats(1, 100)),
             ),
@@ -301,7 +305,11 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         live=live,
         ended=tuple(item for item in drawn if item.state in ended_states),
         seen=up(*seen),
-        published={item.id: 0 for item in live if item.state is RUNNING and draw(st.booleans())},
+        published={
+            item.id: 0
+            for item in live
+            if item.state is RUNNING and item.process == "web" and draw(st.booleans())
+        },
         demand=Demand(
             waiting=draw(st.integers(0, 3)),
             in_flight=draw(st.integers(0, 3)),
@@ -322,8 +330,10 @@ def test_no_plan_touches_what_is_in_hand_or_starts_more_than_wanted(s: Snapshot,
             assert action.task.id not in s.in_hand
         if isinstance(action, AbortStart):
             assert action.task.id in s.in_hand
-    made = sum(action.count for action in decided.actions if isinstance(action, CreateTasks))
-    assert made <= max(1, s.deployment.spec.replicas)
+    made = [action for action in decided.actions if isinstance(action, CreateTasks)]
+    wanted = {"web": max(1, s.deployment.spec.replicas), "worker": 2, "release": 1}
+    assert len({action.process for action in made}) == len(made)
+    assert all(action.count <= wanted[action.process] for action in made)
     if decided.look_again_at is not None:
         assert decided.look_again_at >= now
 
@@ -336,10 +346,11 @@ def test_a_waiting_request_never_finds_a_plan_that_does_nothing_for_it(s: Snapsh
     decided = plan(s, now)
 
     on_its_way = any(
-        isinstance(action, StartTask | CreateTasks | PublishTask | RecordEnd | StopTask)
+        isinstance(action, StartTask | PublishTask | RecordEnd | StopTask) and action.task.process == "web"
         for action in decided.actions
     )
-    assert s.published or on_its_way or s.in_hand or decided.refusal is not None
+    is_made = any(isinstance(action, CreateTasks) and action.process == "web" for action in decided.actions)
+    assert s.published or on_its_way or is_made or s.in_hand or decided.refusal is not None
 
 
 def test_an_app_that_served_is_started_at_once_after_its_first_crash() -> None:

@@ -1,6 +1,7 @@
 """A driver whose failures and timing are exact. Its machine outlives the engine, as processes do.
 
-Tasks do what the program says that their variable PROGRAM names; without one they are good.
+Tasks of web do what the program says that their variable PROGRAM names; without one they are good. Others
+do what the program says that is the last word of their command.
 """
 
 import asyncio
@@ -55,7 +56,7 @@ class Run:
         task_id = self.spec.task_id
         if not self.is_up and not self.frozen:  # who is frozen with it cannot tell of its end
             return Instance(task_id=task_id, status="exited", exit_code=self.exit_code)
-        address = Address(host=HOST, port=self.spec.port)
+        address = Address(host=HOST, port=self.spec.port) if self.spec.listens else None
         status: Literal["up", "frozen"] = "frozen" if self.frozen else "up"
         return Instance(task_id=task_id, status=status, address=address, pid=self.pid)
 
@@ -77,7 +78,8 @@ class Machine:
         self._pids = itertools.count(1000)
 
     def program(self, spec: TaskSpec) -> Program:
-        return self.programs.setdefault(spec.env.get("PROGRAM", "good"), Program())
+        name = spec.env.get("PROGRAM", "good") if spec.listens else spec.command[-1].split()[-1]
+        return self.programs.setdefault(name, Program())
 
     def memory(self) -> HostMemory:
         taken = len(self.up()) * self.bytes_each
@@ -104,7 +106,7 @@ class Machine:
         self.started.append(spec.task_id)
         if program.exits is not None:
             self.end(spec.task_id, program.exits)
-        elif program.listens:
+        elif program.listens and spec.listens:
             self.listen(spec.task_id)
         return run
 
@@ -118,7 +120,7 @@ class Machine:
     def listen(self, task_id: TaskId) -> None:
         """Let a task take connections; it ends with 98 where another has its port, as most servers do."""
         run = self.runs[task_id]
-        if not run.is_up or run.listener is not None:
+        if not run.is_up or run.listener is not None or not run.spec.listens:
             return
         try:
             run.listener = socket.create_server((HOST, run.spec.port))

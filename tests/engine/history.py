@@ -23,8 +23,16 @@ MOVES: Mapping[str, set[str]] = {
 async def check_history(engine: Engine, known: Iterable[App]) -> None:
     """Every state moved as its table allows, and the newest that was ever active is current."""
     paths: dict[str, list[str]] = {}
+    released: set[DeploymentId] = set()
     active: list[DeploymentId] = []
     for event in await engine.events():
+        if event.deployment_id is not None and event.kind in ("task.starting", "task.stopped"):
+            process = event.facts.get("process", "web")
+            if process == "release" and event.kind == "task.stopped":
+                released.add(event.deployment_id)
+            elif process != "release" and event.kind == "task.starting":
+                deployment = await engine.deployment(event.deployment_id)
+                assert deployment.id in released or deployment.spec.release is None, "it was not released"
         if event.kind in MOVES and event.task_id is not None:
             paths.setdefault(event.task_id, [""]).append(event.kind)
         elif event.kind in MOVES and event.deployment_id is not None:

@@ -272,6 +272,7 @@ async def running(
     router = Router(clock, pokes.poke)
     files = ArtifactFiles(folder / "artifacts", 2**20)
     async with Database.open(folder / "paas.db") as database, FakeDriver(machine) as driver:
+        logs = TaskLogs(folder / "logs")
         metering = Metering(database, [driver], router.counting, clock)
         vault = Vault(folder / "secrets.key")
         await metering.load()
@@ -288,7 +289,8 @@ async def running(
             variables=Variables(database.reader, vault),
             task_started=lambda _: None,
             task_ended=lambda _: None,
-            copy_of_log=TaskLogs(folder / "logs").copy_of,
+            copy_of_log=logs.copy_of,
+            last_line=logs.last_line,
             poke=pokes.poke,
         )
         engine = Engine(

@@ -13,19 +13,17 @@ from paas.core.errors import PaasError
 from paas.core.hosts import serving_deployment
 from paas.core.ids import AppId, ArtifactId, DeploymentId, TaskId
 from paas.core.model import App, Deployment
-from paas.core.spec import Idle, Spec
+from paas.core.spec import Idle, Process, Spec
 from paas.core.states import (
-    LIVE_TASK,
-    SERVING_DEPLOYMENT,
     UNSETTLED_DEPLOYMENT,
     DeploymentState,
-    TaskState,
 )
 from paas.engine.world import EngineSettings
 from paas.store import apps, tasks
 from tests.engine.fake_driver import Machine, Program
 from tests.engine.history import check_history
 from tests.engine.jumping_loop import jump
+from tests.engine.rest import what_is_not_at_rest
 from tests.engine.rig import DRAIN, Engine, Request, running
 
 APPS = 3
@@ -36,8 +34,17 @@ PROGRAMS: Mapping[str, Program] = {
     "hanging": Program(hangs=True),
     "stubborn": Program(stubborn=True),
     "refused": Program(refused="the machine does not want it"),
+    "works": Program(),
+    "done": Program(exits=0),
 }
 CAN_SERVE = ("good", "slow", "hanging", "stubborn")
+WORKERS: tuple[dict[str, Process], ...] = (
+    {},
+    {"worker": Process(command="works")},
+    {"worker": Process(command="works", sleeps=False), "other": Process(command="stubborn", replicas=2)},
+    {"worker": Process(command="bad")},
+)
+RELEASES = (None, None, "done", "bad", "works", "hanging")  # one that works has no end
 PROGRAM_NAMES = ("good", "good", "good", "bad", "slow", "hanging", "stubborn", "refused")
 ENVIRONMENTS = ("production", "development")
 JUMPS = (0.5, 2.0, 11.0, 31.0, 70.0, 301.0)
@@ -118,6 +125,8 @@ class Scenario:
             idle_timeout_secs=IDLE_SECS,
             idle=Idle(freeze_after_secs=FREEZE_SECS if step.which % 2 else None),
             start_timeout_secs=600,
+            processes=WORKERS[step.how % len(WORKERS)],
+            release=RELEASES[(step.which + step.how) % len(RELEASES)],
         )
         deployment = await self._engine.deploy(
             app,
@@ -151,7 +160,12 @@ class Scenario:
     async def _scale(self, step: Step) -> None:
         key, replicas = self._some(step.which), step.how % 4
         self._peak[key] = max(self._peak[key], replicas)
-        await self._engine.commands.deployments.change(key, lambda spec: replace(spec, replicas=replicas))
+        await self._engine.commands.deployments.change(
+            key,
+            lambda spec: replace(
+                spec, replicas=replicas, processes=WORKERS[(step.how + step.which) % len(WORKERS)]
+            ),
+        )
 
     async def _reprogram(self, step: Step) -> None:
         env = {"PROGRAM": PROGRAM_NAMES[step.how]}
@@ -218,12 +232,12 @@ class Scenario:
     async def _check_what_is_always_true(self) -> None:
         router, reader = self._engine.router, self._engine.database.reader
         published = {deployment.id: set(router.published(deployment.id)) for deployment in self._deployed}
+        frozen = {task_id for task_id, run in self._machine.runs.items() if run.frozen}
         doubled = await reader.all(
             "SELECT app_id, environment FROM deployments WHERE state = 'active'"
             " GROUP BY app_id, environment HAVING count(*) > 1"
         )
         assert doubled == [], "two are active in one environment"
-        frozen = {task_id for task_id, run in self._machine.runs.items() if run.frozen}
         for key, ids in published.items():
             assert not ids & frozen, "a frozen task takes traffic"
             if len(ids) > self._peak[key]:
@@ -289,31 +303,9 @@ class Scenario:
         assert (await self._engine.task(served[0])).deployment_id == deployment.id
 
     async def _awake(self) -> list[str]:
-        """Name what is not at rest. In the end only what may not sleep runs, and rows say what is."""
         for request in self._requests:
             request.give_back()
-        router, reader = self._engine.router, self._engine.database.reader
-        up = set(self._machine.up())
-        rows = {
-            TaskId(row["id"]): (TaskState(row["state"]), DeploymentId(row["deployment_id"]))
-            for row in await reader.all("SELECT id, state, deployment_id FROM tasks")
-        }
-        found = [f"{key} has no row" for key in up if key not in rows]
-        for key, (state, deployment_id) in rows.items():
-            deployment = await self._engine.deployment(deployment_id)
-            never_sleeps = (
-                deployment.state is DeploymentState.ACTIVE and not deployment.spec.cold_start_enabled
-            )
-            allowed = {TaskState.PENDING, TaskState.RUNNING} if never_sleeps else {TaskState.PENDING}
-            if state in LIVE_TASK and not (deployment.state in SERVING_DEPLOYMENT and state in allowed):
-                found.append(f"{key} is {state}, of a deployment that is {deployment.state}")
-            if (key in up) != (state is TaskState.RUNNING):
-                found.append(f"{key} is {state}, and {'up' if key in up else 'not up'}")
-        for deployment in self._deployed:
-            demand = router.demand(deployment.id)
-            if demand.waiting or demand.in_flight:
-                found.append(f"{deployment.id} has {demand}")
-        return found
+        return await what_is_not_at_rest(self._engine, self._deployed)
 
     def _some(self, which: int) -> DeploymentId:
         """Choose a deployment, the newest first. Raises PaasError if there is none."""

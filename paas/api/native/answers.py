@@ -48,6 +48,15 @@ class Wakes(msgspec.Struct, kw_only=True):
     phases: WakePhases
 
 
+class Process(msgspec.Struct, kw_only=True):
+    """A process beside web."""
+
+    name: str
+    replicas: int
+    sleeps: Annotated[bool, Meta(description="whether it sleeps with its deployment")]
+    running: Annotated[int, Meta(description="how many tasks of it run now, frozen ones included")]
+
+
 class Current(msgspec.Struct, kw_only=True):
     """The deployment that serves an app's own host, or else the newest that is to."""
 
@@ -57,6 +66,7 @@ class Current(msgspec.Struct, kw_only=True):
     activity: Activity
     tasks_ready: int
     tasks_total: int
+    processes: Annotated[list[Process], Meta(description="beside web, whose tasks those are")]
     in_flight: int
     last_used_at: Moment | None
     wakes: Wakes | None
@@ -123,6 +133,7 @@ class Deployment(msgspec.Struct, kw_only=True):
     spec: DeploymentSpec
     tasks_ready: int
     tasks_total: int
+    processes: Annotated[list[Process], Meta(description="beside web, whose tasks those are")]
     progress: Annotated[int, Meta(ge=0, le=100)]
     environment_slug: str
     build_id: Annotated[BuildId | None, Meta(description="whose result it runs; that build may be gone")]
@@ -163,6 +174,7 @@ class DeploymentWindow(msgspec.Struct, kw_only=True):
 class Task(msgspec.Struct, kw_only=True):
     id: TaskId
     deployment_id: DeploymentId
+    process: Annotated[str, Meta(description="web, a worker's name, or release")]
     node_id: str
     state: Literal["pending", "starting", "running", "stopping", "stopped", "failed"]
     published_port: int | None
@@ -187,6 +199,7 @@ class LogEntry(msgspec.Struct, kw_only=True):
     timestamp: Moment
     message: str
     task_id: TaskId
+    process: str
 
 
 class Event(msgspec.Struct, kw_only=True):

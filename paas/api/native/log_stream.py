@@ -26,12 +26,20 @@ class LogStream:
     """
 
     def __init__(
-        self, parts: ApiParts, deployment_id: DeploymentId, *, cursors: Mapping[str, int] | None, tail: int
+        self,
+        parts: ApiParts,
+        deployment_id: DeploymentId,
+        *,
+        cursors: Mapping[str, int] | None,
+        tail: int,
+        process: str | None,
     ) -> None:
         self._parts = parts
         self._deployment_id = deployment_id
         self._resumed = cursors
         self._tail = tail
+        self._process = process  # None: all
+        self._processes: dict[TaskId, str] = {}
         self._sent: dict[TaskId, int] = {}  # offsets; of a task that is absent nothing was sent
 
     async def run(self, send: Send) -> None:
@@ -56,10 +64,13 @@ class LogStream:
     async def _send(self, line: LogLine, send: Send) -> None:
         self._sent[line.task_id] = line.offset
         cursors = "~".join(f"{task_id[:SHORT]}.{offset}" for task_id, offset in self._sent.items())
-        await send(cursors, msgspec.json.encode(shapes.log_entry(line)))
+        await send(cursors, msgspec.json.encode(shapes.log_entry(line, self._processes[line.task_id])))
 
     async def _task_ids(self) -> list[TaskId]:
-        return [task.id for task in await tasks.of_deployment(self._parts.reader, self._deployment_id)]
+        known = await tasks.of_deployment(self._parts.reader, self._deployment_id)
+        wanted = {task.id: task.process for task in known if self._process in (None, task.process)}
+        self._processes |= wanted
+        return list(wanted)
 
 
 def read_cursors(text: str) -> dict[str, int]:

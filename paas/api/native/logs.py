@@ -10,7 +10,7 @@ from paas.api.kit.routes import Call, Content, Reply, Route, route
 from paas.api.kit.times import moment
 from paas.api.native import answers, params, shapes, views
 from paas.api.native.log_stream import LogStream, last_lines, read_cursors
-from paas.core.ids import TaskId
+from paas.core.model import Task
 from paas.store import tasks
 
 
@@ -18,13 +18,14 @@ async def deployment_logs(call: Call[params.DeploymentLogs, None]) -> Reply:
     """Read what all tasks of a deployment wrote, oldest first."""
     await views.existing_deployment(call.parts, call.params.deployment_id)
     known = await tasks.of_deployment(call.parts.reader, call.params.deployment_id)
-    return await _window(call, [task.id for task in known])
+    wanted = call.params.process
+    return await _window(call, [task for task in known if wanted in (None, task.process)])
 
 
 async def task_logs(call: Call[params.TaskLogs, None]) -> Reply:
     """Read what a task wrote, oldest first."""
     task = await views.existing_task(call.parts, call.params.task_id)
-    return await _window(call, [task.id])
+    return await _window(call, [task])
 
 
 async def stream_deployment_logs(call: Call[params.LogStream, None]) -> web.StreamResponse:
@@ -36,17 +37,19 @@ async def stream_deployment_logs(call: Call[params.LogStream, None]) -> web.Stre
         deployment.id,
         cursors=None if resume is None else read_cursors(resume),
         tail=call.params.tail,
+        process=call.params.process,
     )
     return await sse.stream(call.request, stream.run)
 
 
 async def _window(
-    call: Call[params.DeploymentLogs, None] | Call[params.TaskLogs, None], ids: Sequence[TaskId]
+    call: Call[params.DeploymentLogs, None] | Call[params.TaskLogs, None], known: Sequence[Task]
 ) -> Reply:
     since = call.params.since
     start = None if since is None else moment(since, now=call.parts.clock.now(), field="since")
-    lines = await last_lines(call.parts.logs, ids, tail=call.params.tail, since=start)
-    return Reply(body=[shapes.log_entry(line) for line in lines])
+    processes = {task.id: task.process for task in known}
+    lines = await last_lines(call.parts.logs, processes, tail=call.params.tail, since=start)
+    return Reply(body=[shapes.log_entry(line, processes[line.task_id]) for line in lines])
 
 
 _WINDOW = {HTTPStatus.OK: list[answers.LogEntry]}

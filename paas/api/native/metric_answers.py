@@ -38,6 +38,7 @@ class TaskMetrics(msgspec.Struct, kw_only=True):
 
     task_id: TaskId
     deployment_id: DeploymentId
+    process: str
     state: Literal["pending", "starting", "running", "stopping", "stopped", "failed"]
     in_flight: int
     traffic: Traffic | None

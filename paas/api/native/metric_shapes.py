@@ -16,6 +16,7 @@ def task(record: model.Task, counted: TaskCounted | None, usage: Usage | None) -
     return answers.TaskMetrics(
         task_id=record.id,
         deployment_id=record.deployment_id,
+        process=record.process,
         state=record.state.value,
         in_flight=counted.in_flight if counted is not None else 0,
         traffic=_traffic([counted.traffic]) if counted is not None else None,

@@ -8,6 +8,8 @@ from msgspec import Meta
 from paas.api.kit.lists import PageParams, PageSize, SortOrder
 from paas.api.kit.routes import UUID
 from paas.core.ids import AppId, ArtifactId, BuildId, DeploymentId, TaskId
+from paas.core.spec import PROCESS_NAME
+from paas.specs.fields import END
 
 _UUID = Meta(extra_json_schema={"format": "uuid"})
 MOST_LINES = 10_000
@@ -106,8 +108,14 @@ class LogWindow(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     since: Annotated[str, Meta(description="RFC 3339, or how long ago such as 5m")] | None = None
 
 
+Process = Annotated[
+    str, Meta(pattern=PROCESS_NAME + END, description="only tasks of this process, such as web or release")
+]
+
+
 class DeploymentLogs(LogWindow, forbid_unknown_fields=True, kw_only=True):
     deployment_id: DeploymentIdText
+    process: Process | None = None
 
 
 class TaskLogs(LogWindow, forbid_unknown_fields=True, kw_only=True):
@@ -116,6 +124,7 @@ class TaskLogs(LogWindow, forbid_unknown_fields=True, kw_only=True):
 
 class LogStream(DeploymentPath, forbid_unknown_fields=True, kw_only=True):
     tail: Annotated[int, Meta(ge=0, le=MOST_LINES, description="lines of before, 0 to 10000")] = 100
+    process: Process | None = None
     last_event_id: Annotated[str, Meta(description="as the header Last-Event-ID")] | None = None
     header_last_event_id: (
         Annotated[str, Meta(description="the id of the last frame that came; the stream goes on after it")]

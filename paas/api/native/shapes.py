@@ -9,8 +9,10 @@ from paas.api.native import answers
 from paas.core import hosts, model
 from paas.core.checks import Check
 from paas.core.live import Live, PhaseStats, Refusal, WakeStats
+from paas.core.processes import workers_of
 from paas.core.states import LIVE_DEPLOYMENT, SERVING_DEPLOYMENT, UNSETTLED_DEPLOYMENT, DeploymentState
 from paas.core.urls import PublicUrls
+from paas.store.overview import Working
 from paas.task_logs import LogLine
 
 JUST_NOW_SECS = 1.0  # use this recent counts as running
@@ -43,7 +45,7 @@ class Shown:
     is_current: bool  # in its environment
     serves_app: bool  # answers the app's own host
     environment_label: str | None  # of its environment's host
-    is_starting: bool  # one of its tasks starts just now
+    working: Working
     tcp_port: int | None  # of the proxy's, that leads or will lead to it
     env: Mapping[str, str]  # its own variables over the app's defaults, but for secrets
 
@@ -63,6 +65,7 @@ def deployment(shown: Shown, *, urls: PublicUrls, now: float) -> answers.Deploym
         spec=_spec(shown),
         tasks_ready=_ready(live),
         tasks_total=record.spec.replicas,
+        processes=_processes(shown),
         progress=_progress(shown),
         environment_slug=record.environment,
         build_id=record.build_id,
@@ -94,7 +97,7 @@ def activity(shown: Shown, *, now: float) -> answers.Activity:
     if live is not None and live.ready_tasks:
         in_use = live.demand.in_flight > 0 or live.demand.last_used >= now - JUST_NOW_SECS
         return "running" if in_use else "idle"
-    if shown.is_starting or (live is not None and live.demand.waiting):
+    if shown.working.is_starting or (live is not None and live.demand.waiting):
         return "waking"
     return "frozen" if live is not None and live.frozen_tasks else "asleep"
 
@@ -172,6 +175,7 @@ def task(record: model.Task, *, node_id: str) -> answers.Task:
     return answers.Task(
         id=record.id,
         deployment_id=record.deployment_id,
+        process=record.process,
         node_id=node_id,
         state=record.state.value,
         published_port=record.port,
@@ -186,8 +190,10 @@ def task(record: model.Task, *, node_id: str) -> answers.Task:
     )
 
 
-def log_entry(line: LogLine) -> answers.LogEntry:
-    return answers.LogEntry(timestamp=rfc3339(line.at), message=line.message, task_id=line.task_id)
+def log_entry(line: LogLine, process: str) -> answers.LogEntry:
+    return answers.LogEntry(
+        timestamp=rfc3339(line.at), message=line.message, task_id=line.task_id, process=process
+    )
 
 
 def event(record: model.Event) -> answers.Event:
@@ -246,11 +252,24 @@ def _current(shown: Shown, *, urls: PublicUrls, now: float) -> answers.Current:
         activity=activity(shown, now=now),
         tasks_ready=_ready(live),
         tasks_total=record.spec.replicas,
+        processes=_processes(shown),
         in_flight=live.demand.in_flight if live is not None else 0,
         last_used_at=_last_used(live),
         wakes=_wakes(live),
         urls=_urls(shown, urls),
     )
+
+
+def _processes(shown: Shown) -> list[answers.Process]:
+    return [
+        answers.Process(
+            name=worker.name,
+            replicas=worker.replicas,
+            sleeps=worker.sleeps,
+            running=shown.working.workers.get(worker.name, 0),
+        )
+        for worker in workers_of(shown.deployment)
+    ]
 
 
 def _progress(shown: Shown) -> int:

@@ -14,6 +14,9 @@ from paas.store import deployments as deployment_table
 from paas.store import environments as environment_table
 from paas.store import overview, tcp_ports
 from paas.store import tasks as task_table
+from paas.store.overview import Working
+
+_NOTHING = Working()
 
 
 async def deployments(parts: ApiParts, records: Sequence[model.Deployment]) -> list[answers.Deployment]:
@@ -98,7 +101,7 @@ async def _shown(parts: ApiParts, records: Sequence[model.Deployment]) -> list[S
     app_ids = list({record.app_id for record in records})
     known = await overview.apps_by_id(parts.reader, app_ids)
     current = await overview.current_by_app(parts.reader, app_ids)
-    starting = await overview.with_starting_tasks(parts.reader, [record.id for record in records])
+    working = await overview.working(parts.reader, [record.id for record in records])
     labels = await environment_table.labels_of(parts.reader, [record.id for record in records])
     ports = await _tcp_ports(parts, records)
     env = await parts.variables.env_of_specs(records)
@@ -110,7 +113,7 @@ async def _shown(parts: ApiParts, records: Sequence[model.Deployment]) -> list[S
             is_current=current.get(record.app_id, {}).get(record.environment) == record.id,
             serves_app=hosts.serving_deployment(current.get(record.app_id, {})) == record.id,
             environment_label=labels.get(record.id),
-            is_starting=record.id in starting,
+            working=working.get(record.id, _NOTHING),
             tcp_port=ports.get(record.id),
             env=env[record.id],
         )

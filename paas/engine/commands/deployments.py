@@ -7,6 +7,7 @@ from paas.core.errors import Conflict, Invalid
 from paas.core.ids import AppId, DeploymentId
 from paas.core.model import Deployment, Sealed
 from paas.core.ports import Clock
+from paas.core.processes import unknown_in, workers_of
 from paas.core.spec import Spec
 from paas.core.states import LIVE_DEPLOYMENT, SERVING_DEPLOYMENT, UNSETTLED_DEPLOYMENT, DeploymentState
 from paas.core.variables import of_deployment
@@ -97,10 +98,11 @@ class DeploymentCommands:
             deployment = await self._live(tx, deployment_id, "change")
             spec = change(deployment.spec)
             _check_built(deployment, spec)
+            _check_processes(deployment, spec)
             await check_artifact(tx, spec)
             owner = of_deployment(deployment.app_id, deployment.id)
             is_told_else = await self._boxes.lay(tx, owner, Wanted.over(env or {}), now=now)
-            is_kept = _keeps_tasks(deployment.spec, spec) and not is_told_else
+            is_kept = _keeps_tasks(deployment, spec) and not is_told_else
             changed = replace(
                 deployment,
                 spec=spec,
@@ -235,8 +237,9 @@ def _request_owner(app_id: AppId) -> str:
     return f"request:{app_id}"
 
 
-def _keeps_tasks(old: Spec, new: Spec) -> bool:
+def _keeps_tasks(deployment: Deployment, new: Spec) -> bool:
     """Say whether running tasks can stay: only what concerns their number and sleep differs."""
+    old = deployment.spec
     return new == replace(
         old,
         replicas=new.replicas,
@@ -245,8 +248,31 @@ def _keeps_tasks(old: Spec, new: Spec) -> bool:
         idle=new.idle,
         start_timeout_secs=new.start_timeout_secs,
         stop_grace_secs=new.stop_grace_secs,
+        processes=new.processes if _same_commands(deployment, new) else old.processes,
+        release=new.release,
         networking=replace(old.networking, proxy_port=new.networking.proxy_port),
     )
+
+
+def _same_commands(deployment: Deployment, spec: Spec) -> bool:
+    """Say whether every worker that there was and is runs what it did."""
+    before = {worker.name: worker.command for worker in workers_of(deployment)}
+    after = workers_of(replace(deployment, spec=spec))
+    return all(worker.command == before.get(worker.name, worker.command) for worker in after)
+
+
+def _check_processes(deployment: Deployment, spec: Spec) -> None:
+    """Refuse to speak of a process that nobody says how to run, once that is known."""
+    if deployment.state in (DeploymentState.QUEUED, DeploymentState.BUILDING):
+        return
+    unknown = unknown_in(replace(deployment, spec=spec))
+    if unknown:
+        known = ", ".join(sorted(deployment.processes)) or "none"
+        raise Invalid(
+            f"cannot change the process {unknown[0]}: there is none",
+            field=f"processes.{unknown[0]}",
+            hint=f"its Procfile names {known}; give a command for another",
+        )
 
 
 def _check_built(deployment: Deployment, spec: Spec) -> None:
