@@ -16,7 +16,7 @@ python_packages=(python3 python3-venv ca-certificates)
 service_packages=("${python_packages[@]}" git)
 test_packages=(
     "${service_packages[@]}" aardvark-dns apache2-utils bash busybox-static caddy chromium curl docker-registry
-    docker.io haproxy iptables jq netavark nginx-light podman postgresql-15 postgresql-client-15 procps redis-server
+    docker.io haproxy iptables jq netavark nginx-light openssl podman postgresql-15 postgresql-client-15 procps redis-server
     redis-tools runc shellcheck util-linux wrk zsh
 )
 

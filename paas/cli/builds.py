@@ -68,7 +68,7 @@ def show_command(session: Session, build_id: str) -> None:
             ("app", _titles(session.client).get(build.app_id, build.app_id)),
             ("dockerfile", build.dockerfile),
             ("stage", build.target),
-            ("sent", output.size(build.context_size)),
+            ("sent", None if build.context_size is None else output.size(build.context_size)),
             ("asked", output.ago(build.created_at)),
             ("took", _took(build)),
             ("image", build.image),

@@ -28,6 +28,7 @@ VERBS: Mapping[str, str] = {
     "doctor": "paas.cli.doctor",
     "registry": "paas.cli.registries",
     "source": "paas.cli.sources",
+    "trigger": "paas.cli.trigger",
     "scale": "paas.cli.steering",
     "wake": "paas.cli.steering",
     "sleep": "paas.cli.steering",

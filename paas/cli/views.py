@@ -236,9 +236,11 @@ class Build(Record, frozen=True, kw_only=True):
     state: str
     created_at: datetime
     reason: str | None = None
-    dockerfile: str = "Dockerfile"
+    dockerfile: str | None = None
     target: str | None = None
-    context_size: int = 0
+    context_size: int | None = None
+    artifact_id: str | None = None
+    deployment_id: str | None = None
     image: str | None = None
     image_id: str | None = None
     image_size: int | None = None

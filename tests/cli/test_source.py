@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
+from tests import git_server
 from tests.cli.conftest import Command
 from tests.harness import REPOSITORY, Agent
 
@@ -51,3 +53,22 @@ async def test_a_source_is_set_changed_shown_and_forgotten(agent: Agent, paas: C
 async def test_two_ways_to_say_one_secret_are_refused_before_anything_is_asked(paas: Command) -> None:
     for pair in (("--token-stdin", "--no-token"), ("--token-stdin", "--webhook-secret-stdin")):
         assert "exclude each other" in paas("source", "set", "shop", URL, *pair).err
+
+
+async def test_a_trigger_shows_the_build_and_the_url(agent: Agent, paas: Command, tmp_path: Path) -> None:
+    await agent.app("shop")
+    with git_server.serving(tmp_path / "repositories") as git:
+        git.publish("owner/shop.git", {"Procfile": "web: python3 -m http.server $PORT\n"})
+        refused = paas("trigger", "shop")
+        paas.ok("source", "set", "shop", git.address("owner/shop.git"))
+
+        done = paas.ok("trigger", "shop")
+        missing = paas("trigger", "shop", "--branch", "no-such-branch")
+        again = paas.ok("trigger", "shop", "--skip-build", "--environment", "production", "--json")
+
+    assert "paas source set" in refused.err
+    assert any("Building shop, as build" in line for line in done.lines)
+    assert done.lines[-1].startswith("http://shop-default")
+    assert missing.code == 1
+    assert "no-such-branch" in missing.err
+    assert json.loads(again.out)["environment_slug"] == "production"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import git_server
 from tests.containers import SERVE, hull
 from tests.harness import Agent, Json
 from tests.requirements import require
@@ -81,6 +82,22 @@ PROMOTE = """
 curl -X POST http://localhost:47080/api/v1/deployments/$DEV_ID/promote \\
 -H 'Content-Type: application/json' \\
 -d '{"strategy":"instant","environment":"production"}'
+"""
+TRIGGER = """
+curl -X POST http://localhost:47080/api/v1/apps/$APP_ID/deploy/trigger \\
+-H "Authorization: Bearer $TOKEN" \\
+-H 'Content-Type: application/json' \\
+-d '{"branch":"main","environment":"development"}'
+"""
+# The page has no example of a delivery; this is how GitHub's own pages sign one.
+DELIVERY = """
+SIGNATURE=$(printf %s "$BODY" | openssl dgst -sha256 -hmac "$SECRET" | sed 's/.* //')
+curl -X POST http://localhost:47080/api/v1/webhooks/github \\
+-H 'Content-Type: application/json' \\
+-H 'X-GitHub-Event: push' \\
+-H 'X-GitHub-Delivery: 72d3162e-cc78-11e3-81ab-4c9367dc0958' \\
+-H "X-Hub-Signature-256: sha256=$SIGNATURE" \\
+-d "$BODY"
 """
 SCALE_TO_3 = """
 curl -X PATCH http://localhost:47080/api/v1/deployments/$DEPLOY_ID \\
@@ -266,6 +283,40 @@ async def test_the_latest_development_deployment_is_promoted_by_the_example(
     assert (await agent.deployment(deployed["id"]))["spec"] == deployed["spec"]
     assert (await agent.get("my-api")).text != before
     assert (await agent.get("my-api-default-development.localhost")).text == before
+
+
+async def test_the_source_is_deployed_by_the_example_and_by_a_signed_delivery(
+    agent: Agent, shell: Shell, tmp_path: Path
+) -> None:
+    require("openssl")
+    app = await shell.json(CREATE_APP)
+    program: dict[str, str | bytes] = {"Procfile": "web: ./my-app\n", "my-app": ON_DEMAND_EXIT}
+    with git_server.serving(tmp_path / "repositories") as git:
+        commit = git.publish("owner/my-api.git", program)
+        url = git.address("owner/my-api.git")
+        shell.variables |= {"APP_ID": app["id"], "TOKEN": "any", "SECRET": "s3cret"}
+        source = {"repository_url": url, "webhook_secret": "s3cret"}
+        await agent.ask("PUT", f"/api/v1/apps/{app['id']}/source-config", json=source, expect=201)
+
+        triggered = await shell.json(TRIGGER)
+        shell.variables["BODY"] = json.dumps(
+            {"ref": "refs/heads/main", "after": commit, "repository": {"clone_url": url}}
+        )
+        delivered = await shell.json(DELIVERY)
+
+        first = await agent.settled(triggered.pop("deployment_id"))
+        build_id = delivered["outcomes"][0]["build_id"]
+        build = await agent.until(
+            lambda: agent.ask("GET", f"/api/v1/builds/{build_id}"), lambda found: found["deployment_id"]
+        )
+        second = await agent.settled(build["deployment_id"])
+        assert await shell.json(DELIVERY) == delivered
+    assert triggered == {"status": "pending", "message": "Deployment created and scheduler notified"}
+    assert [(each["version"], each["environment_slug"]) for each in (first, second)] == [
+        (1, "development"),
+        (2, "development"),
+    ]
+    assert (await agent.get("my-api")).status == 200
 
 
 async def test_lists_go_newest_first_and_by_version_cursor(agent: Agent, shell: Shell) -> None:
