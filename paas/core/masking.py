@@ -21,7 +21,7 @@ class Mask:
         return bool(self._values)
 
     def __or__(self, other: "Mask") -> "Mask":
-        return Mask((*self._values, *other._values))
+        return Mask((*self._values, *other._values)) if other else self
 
     def hide(self, text: str) -> str:
         """Put `***` in the place of every value, also of values that overlap each other."""

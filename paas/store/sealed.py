@@ -26,6 +26,7 @@ COLUMNS = (
     SealedColumn(
         table="variables", box="sealed_value", identity=("owner", "name"), owner="owner", name="name"
     ),
+    SealedColumn(table="former_secrets", box="sealed_value", identity=("id",), owner="owner", name="name"),
     SealedColumn(
         table="idempotency_keys",
         box="sealed_request",

@@ -12,11 +12,17 @@ from paas.store.rows import to_json
 
 _COLUMNS = "owner, name, is_secret, key_id, sealed_value"
 
-# All that concern a task of deployment d, as one value of a joined row: [owner, name, is_secret, key, hex].
+_FORMER_KEPT = 20  # values of one secret
+
+# Whose variables concern a task of deployment d.
+_OWNERS = (
+    "'default:' || d.app_id, 'app:' || d.app_id, 'environment:' || d.app_id || ':' || d.environment,"
+    " 'deployment:' || d.id"
+)
+# They as one value of a joined row: a list of [owner, name, is_secret, key, box in hexadecimal].
 OF_DEPLOYMENT = (
     "(SELECT json_group_array(json_array(owner, name, is_secret, key_id, hex(sealed_value))) FROM variables"
-    " WHERE owner IN ('default:' || d.app_id, 'app:' || d.app_id,"
-    " 'environment:' || d.app_id || ':' || d.environment, 'deployment:' || d.id))"
+    f" WHERE owner IN ({_OWNERS}))"
 )
 
 
@@ -34,12 +40,13 @@ async def some_are_set(reader: Reader) -> bool:
 
 
 async def secrets_of(reader: Reader, deployment_id: DeploymentId) -> list[Boxed]:
-    """Read the secrets that tasks of a deployment are told, or would be if nothing covered them."""
+    """Read the secrets that tasks of a deployment are told, or were, or would be if nothing covered them."""
+    owners = f"(SELECT value FROM deployments d, json_each(json_array({_OWNERS})) WHERE d.id = ?1)"
     found = await reader.all(
-        f"SELECT {', '.join(f'v.{name.strip()}' for name in _COLUMNS.split(','))} FROM deployments d"
-        " JOIN variables v ON v.owner IN ('default:' || d.app_id, 'app:' || d.app_id,"
-        " 'environment:' || d.app_id || ':' || d.environment, 'deployment:' || d.id)"
-        " WHERE d.id = ? AND v.is_secret AND v.sealed_value IS NOT NULL",
+        f"SELECT {_COLUMNS} FROM variables"
+        f" WHERE owner IN {owners} AND is_secret AND sealed_value IS NOT NULL"
+        " UNION ALL SELECT owner, name, 1 AS is_secret, key_id, sealed_value FROM former_secrets"
+        f" WHERE owner IN {owners}",
         (deployment_id,),
     )
     return list(map(_boxed, found))
@@ -59,6 +66,8 @@ async def listed(reader: Reader, owner: VariableOwner) -> list[Variable]:
 
 async def put(tx: Tx, owner: VariableOwner, boxes: Iterable[Boxed], *, now: float) -> None:
     """Set variables of one owner. The caller adds the event that says so."""
+    boxes = list(boxes)
+    await _keep_former(tx, owner, [box.name for box in boxes])
     for box in boxes:
         await tx.write(
             f"INSERT INTO variables ({_COLUMNS}, app_id, environment, deployment_id, created_at, updated_at)"
@@ -81,10 +90,30 @@ async def put(tx: Tx, owner: VariableOwner, boxes: Iterable[Boxed], *, now: floa
 
 async def delete(tx: Tx, owner: VariableOwner, names: Iterable[str]) -> None:
     """Forget variables of one owner. The caller adds the event that says so."""
+    names = list(names)
+    await _keep_former(tx, owner, names)
     await tx.write(
         "DELETE FROM variables WHERE owner = ? AND name IN (SELECT value FROM json_each(?))",
-        (owner.key, to_json(list(names))),
+        (owner.key, to_json(names)),
     )
+
+
+async def _keep_former(tx: Tx, owner: VariableOwner, names: list[str]) -> None:
+    """Keep what secrets say that are about to say something else: it is still to be hidden in logs."""
+    kept = await tx.write(
+        "INSERT INTO former_secrets (owner, name, app_id, deployment_id, key_id, sealed_value)"
+        " SELECT owner, name, app_id, deployment_id, key_id, sealed_value FROM variables"
+        " WHERE owner = ? AND name IN (SELECT value FROM json_each(?))"
+        " AND is_secret AND sealed_value IS NOT NULL",
+        (owner.key, to_json(names)),
+    )
+    if kept:
+        await tx.write(
+            "DELETE FROM former_secrets WHERE owner = ?1 AND id NOT IN (SELECT id FROM (SELECT id,"
+            " row_number() OVER (PARTITION BY name ORDER BY id DESC) AS place FROM former_secrets"
+            f" WHERE owner = ?1) WHERE place <= {_FORMER_KEPT})",
+            (owner.key,),
+        )
 
 
 async def note_change(

@@ -166,3 +166,38 @@ async def test_bad_position_of_a_stream_is_refused(api: Api) -> None:
     )
 
     assert (status, error["field"]) == (HTTPStatus.UNPROCESSABLE_ENTITY, "Last-Event-ID")
+
+
+async def set_secret(api: Api, deployment: Json, name: str, value: str) -> None:
+    path = f"/api/v1/apps/{deployment['app_id']}/env-vars/{name}"
+    await api.ask("PUT", path, {"value": value, "secret": True})
+
+
+async def test_secrets_are_hidden_in_logs_also_what_they_were_before(api: Api) -> None:
+    deployment, (task_id,) = await running(api)
+    await set_secret(api, deployment, "KEY", "opensesame")
+    await set_secret(api, deployment, "KEY", "first line\nsecond line")
+    await set_secret(api, deployment, "GONE", "long forgotten")
+    await api.ask("DELETE", f"/api/v1/apps/{deployment['app_id']}/env-vars/GONE")
+    write(api, task_id, "opensesame!", "> second line", "long forgotten", "nothing")
+
+    _, one = await api.ask("GET", f"/api/v1/tasks/{task_id}/logs")
+    _, both = await api.ask("GET", f"/api/v1/deployments/{deployment['id']}/logs")
+
+    assert messages(one) == messages(both) == ["***!", "> ***", "***", "nothing"]
+
+
+async def test_secrets_are_hidden_in_a_live_log_also_those_of_tasks_that_come_later(api: Api) -> None:
+    deployment, (task_id,) = await running(api)
+    await set_secret(api, deployment, "KEY", "opensesame")
+    write(api, task_id, "it is opensesame")
+
+    async with open_stream(
+        api.client, f"{api.url}/api/v1/deployments/{deployment['id']}/logs/stream"
+    ) as stream:
+        first = (await stream.next()).data
+        await set_secret(api, deployment, "KEY", "abracadabra")
+        write(api, await add_task(api, deployment), "opensesame or abracadabra")
+        second = (await stream.next()).data
+
+    assert (first["message"], second["message"]) == ("it is ***", "*** or ***")

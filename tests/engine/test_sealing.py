@@ -23,7 +23,7 @@ from paas.store.database import Database
 from paas.vault import Vault
 from tests.engine.commanded import commands_over
 
-OLD_VERSION = 10  # of the schema: the last with variables in specs
+FIRST_SEALED = "0013_variables.sql"  # before it, variables stood in specs
 PLAIN, DEFAULT = "opensesame-of-a-deployment", "opensesame-of-an-app"
 APP, DEPLOYMENT = AppId("app-1"), DeploymentId("deployment-1")
 
@@ -58,12 +58,13 @@ def raw_bytes(folder: Path) -> bytes:
 
 def make_old_database(folder: Path) -> None:
     """Write a database as the version before had it, variables and all."""
-    steps = sorted(each.name for each in resources.files("paas.store.migrations").iterdir())
+    names = sorted(each.name for each in resources.files("paas.store.migrations").iterdir())
+    steps = [name for name in names if name.endswith(".sql") and name < FIRST_SEALED]
     raw = sqlite3.connect(folder / "paas.db")
     raw.execute("PRAGMA journal_mode = WAL")
-    for name in [each for each in steps if each.endswith(".sql")][:OLD_VERSION]:
+    for name in steps:
         raw.executescript(resources.files("paas.store.migrations").joinpath(name).read_text())
-    raw.execute(f"PRAGMA user_version = {OLD_VERSION}")
+    raw.execute(f"PRAGMA user_version = {len(steps)}")
     default = json.dumps({"replicas": 2, "env": {"D": DEFAULT, "GONE": None}})
     raw.execute(
         "INSERT INTO apps VALUES (?, 'hello', '', 'hello', NULL, '{}', ?, '{}', 1, 1, 1, NULL)",

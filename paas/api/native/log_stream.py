@@ -11,6 +11,7 @@ from paas.api.kit.parts import ApiParts
 from paas.api.native import shapes
 from paas.core.errors import Invalid
 from paas.core.ids import DeploymentId, TaskId
+from paas.core.masking import NOTHING
 from paas.store import tasks
 from paas.task_logs import LogLine, TaskLogs
 
@@ -40,6 +41,7 @@ class LogStream:
         self._tail = tail
         self._process = process  # None: all
         self._processes: dict[TaskId, str] = {}
+        self._mask = NOTHING
         self._sent: dict[TaskId, int] = {}  # offsets; of a task that is absent nothing was sent
 
     async def run(self, send: Send) -> None:
@@ -64,9 +66,13 @@ class LogStream:
     async def _send(self, line: LogLine, send: Send) -> None:
         self._sent[line.task_id] = line.offset
         cursors = "~".join(f"{task_id[:SHORT]}.{offset}" for task_id, offset in self._sent.items())
-        await send(cursors, msgspec.json.encode(shapes.log_entry(line, self._processes[line.task_id])))
+        await send(
+            cursors, msgspec.json.encode(shapes.log_entry(line, self._processes[line.task_id], self._mask))
+        )
 
     async def _task_ids(self) -> list[TaskId]:
+        """Name the tasks; with every new one, what is to be hidden may be more."""
+        self._mask |= await self._parts.variables.mask_of(self._deployment_id)
         known = await tasks.of_deployment(self._parts.reader, self._deployment_id)
         wanted = {task.id: task.process for task in known if self._process in (None, task.process)}
         self._processes |= wanted

@@ -10,6 +10,7 @@ from paas.api.kit.routes import Call, Content, Reply, Route, route
 from paas.api.kit.times import moment
 from paas.api.native import answers, params, shapes, views
 from paas.api.native.log_stream import LogStream, last_lines, read_cursors
+from paas.core.masking import NOTHING
 from paas.core.model import Task
 from paas.store import tasks
 
@@ -45,11 +46,13 @@ async def stream_deployment_logs(call: Call[params.LogStream, None]) -> web.Stre
 async def _window(
     call: Call[params.DeploymentLogs, None] | Call[params.TaskLogs, None], known: Sequence[Task]
 ) -> Reply:
+    """Read what tasks of one deployment wrote."""
     since = call.params.since
     start = None if since is None else moment(since, now=call.parts.clock.now(), field="since")
     processes = {task.id: task.process for task in known}
     lines = await last_lines(call.parts.logs, processes, tail=call.params.tail, since=start)
-    return Reply(body=[shapes.log_entry(line, processes[line.task_id]) for line in lines])
+    mask = await call.parts.variables.mask_of(known[0].deployment_id) if lines else NOTHING
+    return Reply(body=[shapes.log_entry(line, processes[line.task_id], mask) for line in lines])
 
 
 _WINDOW = {HTTPStatus.OK: list[answers.LogEntry]}

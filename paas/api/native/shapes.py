@@ -9,6 +9,7 @@ from paas.api.native import answers
 from paas.core import hosts, model
 from paas.core.checks import Check
 from paas.core.live import Live, PhaseStats, Refusal, WakeStats
+from paas.core.masking import Mask
 from paas.core.processes import workers_of
 from paas.core.states import LIVE_DEPLOYMENT, SERVING_DEPLOYMENT, UNSETTLED_DEPLOYMENT, DeploymentState
 from paas.core.urls import PublicUrls
@@ -190,9 +191,9 @@ def task(record: model.Task, *, node_id: str) -> answers.Task:
     )
 
 
-def log_entry(line: LogLine, process: str) -> answers.LogEntry:
+def log_entry(line: LogLine, process: str, mask: Mask) -> answers.LogEntry:
     return answers.LogEntry(
-        timestamp=rfc3339(line.at), message=line.message, task_id=line.task_id, process=process
+        timestamp=rfc3339(line.at), message=mask.hide(line.message), task_id=line.task_id, process=process
     )
 
 
