@@ -1,20 +1,20 @@
-"""A folder with a Dockerfile becomes an image: sent, built by the agent, and its log shown."""
+"""A source becomes what can run: sent, or fetched by the agent, built by it, and its log shown."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
-
 from paas.cli import output, packing
 from paas.cli.client import UNREACHABLE, Client, decode
+from paas.cli.packing import Package
 from paas.cli.problems import INTERRUPTED, Problem
 from paas.cli.session import Session
 from paas.cli.views import App, Build, LogEntry
 
 DOCKERFILE = "Dockerfile"
+SUCCEEDED = "succeeded"
 UNFINISHED_STATES = frozenset({"queued", "running"})
 
 Progress = Callable[[Session, int], AbstractContextManager[Callable[[int], None]]]
@@ -22,10 +22,23 @@ Progress = Callable[[Session, int], AbstractContextManager[Callable[[int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What is built, and how."""
+    """A source that is here, and how it is built."""
 
-    folder: Path
-    dockerfile: str
+    place: Path  # a folder or an archive
+    dockerfile: str | None  # None: the agent finds out what it is
+    target: str | None
+    args: tuple[tuple[str, str], ...]
+    no_cache: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """A source that is elsewhere, and how it is built."""
+
+    url: str
+    ref: str | None
+    path: str
+    dockerfile: str | None
     target: str | None
     args: tuple[tuple[str, str], ...]
     no_cache: bool
@@ -35,19 +48,63 @@ def path(build_id: str) -> str:
     return f"/api/v1/builds/{build_id}"
 
 
-def build(session: Session, app: App, wish: Wish, progress: Progress) -> Build:
-    """Build an image and show how. Raises Problem when it fails, and on Ctrl-C, which only detaches."""
-    made = _send(session, app, wish, progress)
+def build(
+    session: Session, app: App, wish: Wish, environment: str | None, progress: Progress
+) -> dict[str, object]:
+    """Build a source, show how, and say in the API's words what a deployment of it runs.
+
+    Raises Problem when it fails, and on Ctrl-C, which only detaches.
+    """
+    made = _send(session, app, wish, environment, progress)
+    ended = _followed(session, app, made, "nothing is deployed when it is done")
+    if ended.artifact_id is not None:
+        return {"artifact_id": ended.artifact_id}
+    return {"image": ended.image_id}
+
+
+def build_repository(
+    session: Session,
+    app: App,
+    repository: Repository,
+    environment: str | None,
+    spec: Mapping[str, object],
+) -> str:
+    """Let the agent build and deploy a repository, show how, and give the deployment's id. Raises Problem."""
+    git = {"url": repository.url, "ref": repository.ref, "path": repository.path}
+    body = {
+        "app_id": app.id,
+        "git": git,
+        "deploy": True,
+        "replaces": True,
+        "environment": environment,
+        "spec": dict(spec) or None,
+        "dockerfile": repository.dockerfile,
+        "target": repository.target,
+        "build_args": dict(repository.args) or None,
+        "no_cache": repository.no_cache,
+    }
+    given = {key: value for key, value in body.items() if value is not None}
+    made = decode(session.client.call("POST", "/api/v1/builds", body=given), Build)
+    if not session.as_json:
+        output.step(f"Building {repository.url}, as build {made.id}")
+    ended = _followed(session, app, made, "and is deployed when it is done")
+    if ended.deployment_id is None:
+        raise Problem(f"build {ended.id} was not deployed", hint=f"paas builds show {ended.id}")
+    return ended.deployment_id
+
+
+def _followed(session: Session, app: App, made: Build, afterwards: str) -> Build:
+    """Show what a build says until it has succeeded. Raises Problem."""
     try:
         ended = follow(session.client, made.id, _ignore if session.as_json else _show)
     except KeyboardInterrupt:
         raise Problem(
-            f"detached from build {made.id}, which goes on; nothing is deployed when it is done",
+            f"detached from build {made.id}, which goes on; {afterwards}",
             hint=f"paas builds logs -f {made.id}, or paas builds cancel {made.id}",
             code="INTERRUPTED",
             exit_code=INTERRUPTED,
         ) from None
-    if ended.image_id is None:
+    if ended.state != SUCCEEDED:
         reason = output.printable(ended.reason or f"it is {ended.state}")
         raise Problem(f"cannot build {app.title}: {reason}", code="BUILD_FAILED")
     return ended
@@ -76,8 +133,8 @@ def look(client: Client, build_id: str) -> bytes:
     return client.get(path(build_id))
 
 
-def _send(session: Session, app: App, wish: Wish, progress: Progress) -> Build:
-    with packing.packed_context(wish.folder, wish.dockerfile) as package:
+def _send(session: Session, app: App, wish: Wish, environment: str | None, progress: Progress) -> Build:
+    with _packed(wish) as package:
         if not session.as_json:
             output.step(f"Sending {package.name}, {output.size(package.size_bytes)}")
         with progress(session, package.size_bytes) as sent:
@@ -88,6 +145,7 @@ def _send(session: Session, app: App, wish: Wish, progress: Progress) -> Build:
                 sent,
                 query={
                     "app_id": app.id,
+                    "environment": environment,
                     "dockerfile": wish.dockerfile,
                     "target": wish.target,
                     "build_args": json.dumps(dict(wish.args)) if wish.args else None,
@@ -97,8 +155,16 @@ def _send(session: Session, app: App, wish: Wish, progress: Progress) -> Build:
             )
     made = decode(raw, Build)
     if not session.as_json:
-        output.step(f"Building {wish.dockerfile}, as build {made.id}")
+        output.step(f"Building {wish.dockerfile or package.name}, as build {made.id}")
     return made
+
+
+def _packed(wish: Wish) -> AbstractContextManager[Package]:
+    if not wish.place.is_dir():
+        return packing.packed(wish.place)
+    if wish.dockerfile is not None:
+        return packing.packed_context(wish.place, wish.dockerfile)
+    return packing.packed_source(wish.place)
 
 
 def _show_rest(
@@ -119,12 +185,3 @@ def _show(raw: bytes) -> None:
 
 def _ignore(raw: bytes) -> None:
     del raw
-
-
-def is_wanted(folder: Path, dockerfile: str | None) -> bool:
-    """Say whether a folder is built: it has a Dockerfile, or one was named."""
-    if dockerfile is None:
-        return (folder / DOCKERFILE).is_file()
-    if not (folder / dockerfile).is_file():
-        raise click.UsageError(f"there is no {dockerfile} in {folder}")
-    return True

@@ -18,6 +18,7 @@ COMPRESSION = 6
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
 SCRIPT_SUFFIX = re.compile(r"\.[A-Za-z]{1,4}$")  # of a file only: hello.py is the app hello
 LONGEST_NAME = 40
+HISTORY = ".git"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,17 @@ def packed_context(folder: Path, dockerfile: str) -> Iterator[Package]:
     with contextlib.ExitStack() as opened:
         try:
             package = _folder(folder, opened, _ignore_of(folder, dockerfile))
+        except (OSError, tarfile.TarError) as error:
+            raise Problem(f"cannot read {folder}: {error}") from error
+        yield package
+
+
+@contextlib.contextmanager
+def packed_source(folder: Path) -> Iterator[Package]:
+    """Pack a source, but not the history that git keeps in it; otherwise as `packed`."""
+    with contextlib.ExitStack() as opened:
+        try:
+            package = _folder(folder, opened, Dockerignore.parse(HISTORY))
         except (OSError, tarfile.TarError) as error:
             raise Problem(f"cannot read {folder}: {error}") from error
         yield package

@@ -40,6 +40,16 @@ def follow(session: Session, title: str, deployment: Deployment) -> None:
         session.say(url)
 
 
+def leave(session: Session, title: str, deployment: Deployment) -> None:
+    """Say which version was made, and that it goes on."""
+    if session.as_json:
+        output.document(session.client.get(f"/api/v1/deployments/{deployment.id}"))
+        return
+    output.step(
+        f"Version {deployment.version} of {title}, for {deployment.environment_slug}, goes on by itself"
+    )
+
+
 def _settled(session: Session, deployment: Deployment) -> Look:
     """Watch from the deployment's first event, and print each, until its state is final."""
     is_first = True

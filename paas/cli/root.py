@@ -14,6 +14,7 @@ PROGRAM = "paas"
 VERBS: Mapping[str, str] = {
     "serve": "paas.cli.serve",
     "try": "paas.cli.try_out",
+    "init": "paas.cli.init",
     "deploy": "paas.cli.deploy",
     "builds": "paas.cli.builds",
     "ps": "paas.cli.looking",
@@ -72,7 +73,7 @@ def _nearest(word: str) -> str:
 @click.group(
     cls=Verbs,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Environment: PAAS_API_URL names the agent's API, NO_COLOR turns colours off.",
+    epilog="Environment: PAAS_API_URL, or ZECTRE_API_URL, names the agent's API; NO_COLOR turns colours off.",
 )
 @click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
 @common_options

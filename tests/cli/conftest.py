@@ -35,6 +35,7 @@ class Command:
 
     api_url: str
     environment: dict[str, str] = field(default_factory=dict)
+    folder: Path = REPOSITORY  # where it is run
     begun: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def __call__(self, *arguments: str | Path) -> Result:
@@ -45,7 +46,7 @@ class Command:
             text=True,
             stdin=subprocess.DEVNULL,
             env=self._environment(),
-            cwd=REPOSITORY,
+            cwd=self.folder,
             timeout=LIMIT_SECS,
             check=False,
         )
@@ -66,7 +67,7 @@ class Command:
             text=True,
             stdin=subprocess.DEVNULL,
             env=self._environment(),
-            cwd=REPOSITORY,
+            cwd=self.folder,
         )
         self.begun.append(process)
         return process
@@ -89,7 +90,7 @@ class Command:
             stdout=others,
             stderr=others,
             env={**self._environment(), "TERM": "xterm", **environment},
-            cwd=REPOSITORY,
+            cwd=self.folder,
         )
         os.close(others)
         os.write(own, typed.encode())
@@ -104,7 +105,8 @@ class Command:
         own = {
             name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "ZECTRE_API_URL")
         }
-        return {**own, "PAAS_API_URL": self.api_url, **self.environment}
+        ours = {"PAAS_API_URL": self.api_url, "PYTHONPATH": str(REPOSITORY)}
+        return {**own, **ours, **self.environment}
 
 
 def _argv(arguments: tuple[str | Path, ...]) -> list[str]:
