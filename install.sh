@@ -5,6 +5,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 venv=${PAAS_VENV:-$here/.venv} # one that is given is used as it is
 apps_user=paas-apps            # tasks.user in the configuration
+builds_user=paas-builds        # builds.user likewise
 home=/opt/paas
 config_folder=/etc/paas
 state=/var/lib/paas
@@ -13,11 +14,11 @@ unit=/etc/systemd/system/paas.service
 
 # What the agent needs of Debian, and what the test suite drives, compares with or is checked by.
 python_packages=(python3 python3-venv ca-certificates)
-service_packages=("${python_packages[@]}" git)
+service_packages=("${python_packages[@]}" bubblewrap git)
 test_packages=(
     "${service_packages[@]}" aardvark-dns apache2-utils bash busybox-static caddy chromium curl docker-registry
-    docker.io haproxy iptables jq netavark nginx-light openssl podman postgresql-15 postgresql-client-15 procps redis-server
-    redis-tools runc shellcheck util-linux wrk zsh
+    docker.io golang-go haproxy iptables jq netavark nginx-light nodejs npm openssl podman postgresql-15
+    postgresql-client-15 procps python3-pip redis-server redis-tools runc shellcheck util-linux wrk zsh
 )
 
 usage() {
@@ -160,17 +161,22 @@ END
     chmod +x "$venv/bin/paas"
 }
 
-# --- The user that apps run as
+# --- The users that apps and builds run as
 
-make_apps_user() {
-    id "$apps_user" >/dev/null 2>&1 && return
-    say "Making the user $apps_user: apps run as it, apart from the agent, which is root."
-    useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "$apps_user"
+make_users() {
+    make_user "$apps_user" "apps run as it, apart from the agent, which is root"
+    make_user "$builds_user" "sources are built as it, apart from the agent and the apps"
 }
 
-end_apps() { # end every process of the apps' user, which nothing else runs as
+make_user() { # NAME REASON
+    id "$1" >/dev/null 2>&1 && return
+    say "Making the user $1: $2."
+    useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "$1"
+}
+
+end_all_of() { # USER: end every process of a user as whom nothing else runs
     local uid deadline
-    uid=$(id -u "$apps_user" 2>/dev/null) || return 0
+    uid=$(id -u "$1" 2>/dev/null) || return 0
     signal_all "$uid" TERM && return
     thaw_apps "$uid"
     deadline=$((SECONDS + 10))
@@ -229,7 +235,7 @@ signal_all() { # UID SIGNAL; succeeds when there was nothing to signal
 
 try() {
     make_checkout_venv "$here/requirements.lock"
-    if is_root; then make_apps_user; fi
+    if is_root; then make_users; fi
     cd "$here"
     exec "$venv/bin/python" -m paas try examples/hello
 }
@@ -240,7 +246,7 @@ run_tests() {
     command -v npm >/dev/null || test_packages+=(nodejs npm) # one from elsewhere does as well
     if is_root; then
         install_packages "${test_packages[@]}"
-        make_apps_user
+        make_users
     else
         name_missing_packages "$strict"
     fi
@@ -308,7 +314,7 @@ install_service() {
     install_packages "${service_packages[@]}"
     find_python
     check_venv_module
-    make_apps_user
+    make_users
     local name release
     name=$(release_name)
     release=$home/releases/$name
@@ -384,13 +390,15 @@ uninstall() {
     fi
     # After the agent, which would start them again. Its state still says that they are wanted, as after a
     # reboot, so that a later install brings them back.
-    end_apps
+    end_all_of "$apps_user"
+    end_all_of "$builds_user"
     end_containers "${1:-}"
     rm -rf "$home" "$command_link" "$unit"
     [ ! -d /run/systemd/system ] || systemctl daemon-reload
     if [ "${1:-}" = --purge ]; then
         rm -rf "$state" "$config_folder"
         userdel "$apps_user" 2>/dev/null || true
+        userdel "$builds_user" 2>/dev/null || true
         say "Removed, with its state."
     else
         say "Removed. What was in $state and $config_folder is kept."

@@ -62,7 +62,8 @@ class BuildLogs:
 
     def _append(self, path: Path, content: bytes) -> None:
         self._root.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as file:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "ab") as file:
             file.write(content)
             kept_bytes = os.fstat(file.fileno()).st_blocks * BLOCK_BYTES  # without what was freed
         if kept_bytes > self._kept_bytes * 5 // 4:

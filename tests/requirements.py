@@ -12,6 +12,7 @@ import pytest
 STRICT = bool(os.environ.get("PAAS_TEST_STRICT"))
 SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"  # where servers are, and not on everybody's PATH
 PACKAGES: Mapping[str, str] = {
+    "bwrap": "bubblewrap",
     "busybox": "busybox-static",
     "docker": "docker.io",
     "dockerd": "docker.io",

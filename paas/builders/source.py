@@ -230,7 +230,7 @@ async def _clear(folders: Folders) -> None:
 
 
 async def _done(*command: str | Path) -> None:
-    code, said = await children.run([shutil.which(str(command[0])) or "", *map(str, command[1:])])
+    code, said = await children.run(list(map(str, command)))
     if code:
         raise OSError(said.decode("utf-8", "replace").strip())
 

@@ -79,6 +79,10 @@ class Runs:
         self.parked.mkdir(mode=0o700, exist_ok=True)
         self._homes_root.mkdir(parents=True, exist_ok=True)
         self._homes_root.chmod(0o711)
+        if self._user is not None:  # programs are the apps' to see, not a build's
+            self._programs_root.mkdir(parents=True, exist_ok=True)
+            self._programs_root.chmod(0o710)
+            self._give_group(self._programs_root)
         script = Path(__file__).with_name("launch.sh").read_bytes()
         self._write(self.root / LAUNCH_SCRIPT, script, mode=0o644)
         for path in self.root.iterdir():

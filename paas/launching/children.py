@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import fcntl
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 from paas.launching.signals import RESET_SIGNALS
 
 PLAIN_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
-READ_SIZE = 64 * 1024
+READ_SIZE = 256 * 1024
 
 
 def spawn(command: Sequence[str], environment: Mapping[str, str], *, stdin: int | None, output: int) -> int:
@@ -50,6 +52,8 @@ def reap(pid: int) -> int:
 async def reading(descriptor: int) -> AsyncIterator[asyncio.StreamReader]:
     """Read a pipe, which is closed afterwards; not much more is taken from it than is asked for."""
     loop = asyncio.get_running_loop()
+    with contextlib.suppress(OSError):  # more than this user may have
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, READ_SIZE)
     stream = asyncio.StreamReader(limit=READ_SIZE)
     transport, _ = await loop.connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(descriptor, "rb", buffering=0)
@@ -61,13 +65,14 @@ async def reading(descriptor: int) -> AsyncIterator[asyncio.StreamReader]:
 
 
 async def run(command: Sequence[str], *, kept_bytes: int = 4096) -> tuple[int, bytes]:
-    """Run one of this system's own tools, and give its exit code and the end of what it said.
+    """Run one of this system's own tools, by name or path; give its exit code and the end of what it said.
 
     A cancel kills it. Raises OSError.
     """
+    program = shutil.which(command[0], path=PLAIN_ENVIRONMENT["PATH"]) or command[0]
     reader, writer = os.pipe()
     try:
-        pid = spawn(command, PLAIN_ENVIRONMENT, stdin=None, output=writer)
+        pid = spawn((program, *command[1:]), PLAIN_ENVIRONMENT, stdin=None, output=writer)
     except OSError:
         os.close(reader)
         raise
