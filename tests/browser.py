@@ -33,6 +33,7 @@ class Page:
     socket: aiohttp.ClientWebSocketResponse
     complaints: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)  # every address that was requested
+    said: list[str] = field(default_factory=list)  # what its scripts wrote to the console
     _last: int = 0
 
     async def tell(self, method: str, **params: Json) -> Json:
@@ -85,6 +86,8 @@ class Page:
         match heard.get("method"):
             case "Network.requestWillBeSent":
                 self.asked.append(params["request"]["url"])
+            case "Runtime.consoleAPICalled":
+                self.said.append(" ".join(str(each.get("value")) for each in params["args"]))
             case "Runtime.exceptionThrown":
                 self.complaints.append(json.dumps(params["exceptionDetails"]))
             case "Log.entryAdded" if params["entry"]["level"] == "error":

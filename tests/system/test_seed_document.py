@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import git_server
+from tests import browser, git_server
 from tests.containers import SERVE, hull
 from tests.harness import Agent, Json
 from tests.requirements import require
@@ -117,28 +117,7 @@ STREAM = """
 curl -N -H 'Accept: text/event-stream' \\
 http://localhost:47080/api/v1/deployments/$DEPLOY_ID/logs/stream
 """
-# The page's example but for what a browser has and node has not: reads its frames as one would.
 JAVASCRIPT = """
-class EventSource {
-  constructor(url) {
-    fetch(url, {headers: {Accept: 'text/event-stream'}}).then(async (response) => {
-      if (!response.headers.get('content-type').startsWith('text/event-stream')) process.exit(2);
-      let text = '';
-      for await (const piece of response.body.pipeThrough(new TextDecoderStream())) {
-        const frames = (text + piece).split('\\n\\n');
-        text = frames.pop();
-        for (const frame of frames) {
-          const lines = frame.split('\\n');
-          const name = lines.find((line) => line.startsWith('event:'));
-          const data = lines.filter((line) => line.startsWith('data:')).map((line) => line.slice(5).trim());
-          if (!name && data.length) this.onmessage({data: data.join('\\n')});
-        }
-      }
-    });
-  }
-}
-const deploymentId = process.env.DEPLOY_ID;
-
 const evtSource = new EventSource(
   `http://localhost:47080/api/v1/deployments/${deploymentId}/logs/stream`
 );
@@ -367,17 +346,20 @@ async def test_the_live_log_stream_is_followed_by_the_example(agent: Agent, shel
     assert entries[-1]["timestamp"].endswith("Z")
 
 
-async def test_the_live_log_stream_is_followed_from_javascript(agent: Agent, shell: Shell) -> None:
-    node = require("node")
-    await _deployed(agent, shell)
+async def test_the_live_log_stream_is_followed_by_a_browser(agent: Agent, shell: Shell) -> None:
+    deployed = await _deployed(agent, shell)
 
-    async with asyncio.TaskGroup() as group:
-        following = group.create_task(shell.lines_until([str(node), "-e", JAVASCRIPT], "/said-now"))
-        while not following.done():
-            await agent.get("my-api", "/said-now")
-            await asyncio.sleep(0.05)
+    async with browser.page() as page:
+        await page.open(shell.ours("http://localhost:47080/docs"))
+        await page.until("location.pathname === '/docs' && document.readyState === 'complete'")
+        await page.value(f"const deploymentId = '{deployed['id']}';{shell.ours(JAVASCRIPT)}")
+        async with asyncio.timeout(15):
+            while not any("GET /said-now" in line for line in page.said):
+                await agent.get("my-api", "/said-now")
+                await page.value("evtSource.readyState")
 
-    assert following.result()[-1].startswith("[20")
+    assert page.said[-1].startswith("[20")
+    assert page.complaints == []
 
 
 async def test_the_example_for_images_runs_the_image(tmp_path: Path) -> None:
