@@ -1,8 +1,12 @@
 """Everything is sealed, under one key, whatever an earlier life of the agent left."""
 
+import asyncio
 import contextlib
 import json
+import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from importlib import resources
@@ -11,17 +15,20 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from paas.core.errors import StateUnusable
+from paas.core.errors import Conflict, StateUnusable
 from paas.core.ids import AppId, DeploymentId
 from paas.core.spec import Spec
+from paas.core.variables import of_app
 from paas.engine import sealing
-from paas.engine.commands import Commands, DeployRequest
+from paas.engine.commands import Commands, DeployRequest, Wanted
+from paas.engine.registries import credentials
 from paas.engine.variables import Variables
 from paas.parts import SystemClock
-from paas.store import deployments, sealed
+from paas.store import deployments, sealed, variables
 from paas.store.database import Database
 from paas.vault import Vault
 from tests.engine.commanded import commands_over
+from tests.harness import REPOSITORY
 
 FIRST_SEALED = "0013_variables.sql"  # before it, variables stood in specs
 PLAIN, DEFAULT = "opensesame-of-a-deployment", "opensesame-of-an-app"
@@ -39,8 +46,8 @@ class Life:
 
 
 @contextlib.asynccontextmanager
-async def life(folder: Path) -> AsyncIterator[Life]:
-    vault = Vault(folder / "secrets.key")
+async def life(folder: Path, given: Path | None = None) -> AsyncIterator[Life]:
+    vault = Vault(folder / "secrets.key", credentials=given)
     async with Database.open(folder / "paas.db") as database:
         await sealing.settle(database, vault, SystemClock())
         yield Life(
@@ -179,3 +186,141 @@ async def test_a_lost_or_wrong_key_is_named_before_anything_is_written(tmp_path:
             pass
 
     assert (tmp_path / "paas.db").read_bytes() == before
+
+
+async def set_some(here: Life, count: int = 30) -> AppId:
+    app = await here.commands.apps.create(name="hello", namespace="default")
+    values = {f"NAME_{number}": f"value {number}" for number in range(count)}
+    await here.commands.variables.put(of_app(app.id), Wanted(values=values, secret=True))
+    await here.commands.registries.put("ghcr.io", username="ann", password=PLAIN)
+    return app.id
+
+
+async def check_some(here: Life, app_id: AppId, count: int = 30) -> None:
+    """See that all is there, under one key that the file has."""
+    boxes = await variables.of_owners(here.database.reader, [of_app(app_id)])
+    wanted = {f"NAME_{number}": f"value {number}" for number in range(count)}
+    assert here.variables.env_of(boxes) == wanted
+    assert await credentials(here.database.reader, here.vault, "ghcr.io") == ("ann", PLAIN)
+    assert await sealed.key_ids(here.database.reader) == {here.vault.sealing_id}
+
+
+async def test_all_is_sealed_with_another_key_and_the_old_one_opens_nothing(tmp_path: Path) -> None:
+    async with life(tmp_path) as here:
+        app_id = await set_some(here)
+        shutil.copy(tmp_path / "secrets.key", tmp_path / "old.key")
+        assert await here.commands.secrets.rotate_key() == 31
+        await check_some(here, app_id)
+        assert not (tmp_path / "secrets.key.next").exists()
+        assert (tmp_path / "secrets.key").stat().st_mode & 0o777 == 0o600
+    async with life(tmp_path) as again:
+        await check_some(again, app_id)
+
+    shutil.copy(tmp_path / "old.key", tmp_path / "secrets.key")
+    with pytest.raises(StateUnusable, match="is not the key of all of them"):
+        async with life(tmp_path):
+            pass
+
+
+async def test_what_is_sealed_while_the_key_changes_is_sealed_with_the_new_one_in_the_end(
+    tmp_path: Path,
+) -> None:
+    async with life(tmp_path) as here:
+        app_id = await set_some(here, 0)
+        await asyncio.gather(
+            *(
+                here.commands.variables.put(of_app(app_id), Wanted(values={f"NAME_{n}": f"value {n}"}))
+                for n in range(30)
+            ),
+            *(here.commands.secrets.rotate_key() for _ in range(3)),
+        )
+        await check_some(here, app_id)
+    async with life(tmp_path) as again:
+        await check_some(again, app_id)
+
+
+@pytest.mark.parametrize("committed", [True, False])
+async def test_a_change_of_the_key_that_was_cut_off_is_ended_by_the_next_start(
+    tmp_path: Path, *, committed: bool
+) -> None:
+    key, following = tmp_path / "secrets.key", tmp_path / "secrets.key.next"
+    async with life(tmp_path) as here:
+        app_id = await set_some(here)
+        old = key.read_text()
+        await here.vault.add_key()
+        if committed:
+            await here.commands.secrets.rotate_key()
+    if committed:  # and not yet made the only one
+        key.rename(following)
+        key.touch(0o600)
+        key.write_text(old)
+    new = following.read_text()
+
+    async with life(tmp_path) as here:
+        await check_some(here, app_id)
+
+    assert (key.read_text(), following.exists()) == (new, False)
+
+
+ROTATE_ON = """
+import asyncio, sys, time
+from pathlib import Path
+from types import SimpleNamespace
+from paas.engine import sealing
+from paas.store.database import Database
+from paas.vault import Vault
+async def main(folder: Path) -> None:
+    clock = SimpleNamespace(now=time.time)
+    vault = Vault(folder / "secrets.key")
+    async with Database.open(folder / "paas.db") as database:
+        await sealing.settle(database, vault, clock)
+        for number in range(1000):
+            print(number, flush=True)
+            await sealing.change_key(database, vault, clock)
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+async def test_a_kill_at_any_moment_of_a_change_loses_nothing(tmp_path: Path) -> None:
+    async with life(tmp_path) as here:
+        app_id = await set_some(here)
+    for round_ in range(3):
+        process = subprocess.Popen(
+            [sys.executable, "-c", ROTATE_ON, str(tmp_path)],
+            stdout=subprocess.PIPE,
+            cwd=REPOSITORY,
+            text=True,
+        )
+        assert process.stdout is not None
+        for _ in range(3):
+            assert process.stdout.readline()
+        await asyncio.sleep(0.006 * round_)  # into the next change, a little further each time
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+        async with life(tmp_path) as here:
+            await check_some(here, app_id)
+
+
+async def test_a_key_that_systemd_keeps_is_changed_with_its_old_one_beside_it(tmp_path: Path) -> None:
+    given = tmp_path / "credentials"
+    given.mkdir()
+    (given / "paas-key").write_text("1" * 64)
+    async with life(tmp_path, given) as here:
+        app_id = await set_some(here)
+        with pytest.raises(Conflict, match="systemd") as refused:
+            await here.commands.secrets.rotate_key()
+        assert "paas-key-old" in (refused.value.hint or "")
+    (given / "paas-key").write_text("2" * 64)
+    with pytest.raises(StateUnusable, match="is not the key of all of them"):
+        async with life(tmp_path, given):
+            pass
+
+    (given / "paas-key-old").write_text("1" * 64)
+    async with life(tmp_path, given) as here:
+        await check_some(here, app_id)
+    (given / "paas-key-old").unlink()
+    async with life(tmp_path, given) as here:
+        await check_some(here, app_id)
+    assert not (tmp_path / "secrets.key").exists()

@@ -21,6 +21,7 @@ from paas.engine.commands.environments import EnvironmentCommands
 from paas.engine.commands.hooks import HookCommands
 from paas.engine.commands.registries import RegistryCommands
 from paas.engine.commands.releases import ReleaseCommands
+from paas.engine.commands.secrets import SecretCommands
 from paas.engine.commands.sources import SourceCommands
 from paas.engine.commands.tasks import TaskCommands
 from paas.engine.commands.tcp_ports import TcpPortRange
@@ -41,6 +42,7 @@ class Commands:
     hooks: HookCommands
     registries: RegistryCommands
     releases: ReleaseCommands
+    secrets: SecretCommands
     sources: SourceCommands
     tasks: TaskCommands
     variables: VariableCommands
@@ -74,6 +76,7 @@ class Commands:
             hooks=HookCommands(database, vault, clock, building, environments),
             registries=RegistryCommands(database, vault, clock),
             releases=releases,
+            secrets=SecretCommands(database, vault, clock),
             sources=SourceCommands(database, vault, clock),
             tasks=TaskCommands(database, clock, poke),
             variables=VariableCommands(database, boxes, clock, poke),
