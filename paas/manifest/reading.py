@@ -18,7 +18,7 @@ from paas.manifest.model import BuildSection, Manifest
 from paas.manifest.shapes import BuildFields, ManifestFields
 from paas.manifest.toml import read_toml
 from paas.specs.fields import SpecFields
-from paas.specs.reading import changed
+from paas.specs.reading import changed, variables
 from paas.specs.refusals import refuse
 
 PAAS_TOML, ZECTRE_YAML = "paas.toml", "zectre.yaml"
@@ -102,6 +102,7 @@ def _check(fields: ManifestFields) -> None:
     # A native program has no volumes; what a folder becomes is only known once it is built.
     base = Spec(process_type="docker") if is_open and not isinstance(fields.volumes, UnsetType) else Spec()
     changed(base, fields)
+    variables(fields.env)
 
 
 def _build(fields: BuildFields | UnsetType) -> BuildSection:

@@ -71,8 +71,8 @@ class _Reader:
             raise self._refused(node, f"values of the type {node.tag!a} have no meaning here")
         try:
             value: object = self._loader.construct_object(node)
-        except ValueError as error:
-            raise self._refused(node, f"{str(node.value)[:40]!a} is no number") from error
+        except (ValueError, LookupError, OverflowError) as error:
+            raise self._refused(node, f"{str(node.value)[:40]!a} is not of the type {node.tag!a}") from error
         return value
 
     def _text(self, node: Node) -> str:

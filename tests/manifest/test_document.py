@@ -47,7 +47,9 @@ def keys_of(kind: type[msgspec.Struct]) -> list[str]:
 
 def _structs(found: inspect.Type) -> list[type[msgspec.Struct]]:
     match found:
-        case inspect.Metadata(type=bare) | inspect.ListType(item_type=bare):
+        case (
+            inspect.Metadata(type=bare) | inspect.ListType(item_type=bare) | inspect.DictType(value_type=bare)
+        ):
             return _structs(bare)
         case inspect.UnionType(types=options):
             return [each for option in options for each in _structs(option)]

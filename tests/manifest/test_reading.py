@@ -20,6 +20,7 @@ namespace = "team"
 environment = "production"
 replicas = 2
 idle_timeout_secs = 60
+release = "./migrate"
 
 [build]
 recipe = "node"
@@ -38,6 +39,10 @@ DEBUG = false
 
 [networking]
 health_path = "/health"
+
+[processes.mailer]
+command = "./mail --all"
+sleeps = false
 
 [resources]
 memory = "64Mi"
@@ -95,6 +100,8 @@ def test_everything_is_read() -> None:
             "idle_timeout_secs": 60,
             "networking": {"health_path": "/health"},
             "resources": {"memory": "64Mi"},
+            "processes": {"mailer": {"command": "./mail --all", "sleeps": False}},
+            "release": "./migrate",
         },
         env={"COLOUR": "blue", "WORKERS": "4", "DEBUG": "false"},
     )
@@ -165,6 +172,8 @@ def test_what_is_wrong_is_said_with_its_line(text: str, message: str, hint: str 
         ("networking:\n  health_check:\n    interval: soon", "3: networking.health_check.interval: ", None),
         ("name: a\nname: b", "2: 'name' is there twice", None),
         ("a: [", "1: ", None),
+        ("name: !!int ''", "1: '' is not of the type", None),
+        ("name: !!bool maybe", "1: 'maybe' is not of the type", None),
         ("- a\n- b", "1: it must hold keys such as `name: shop`", None),
         ("name: !!python/object:os.system x", "1: values of the type", None),
         ("? [a]\n: b", "1: a key must be a word", None),
