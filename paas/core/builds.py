@@ -36,6 +36,7 @@ class Rollout:
     spec: Mapping[str, object] = field(default_factory=dict)  # fields as given, over manifest and app
     cause: str = "request"  # or "trigger", "push", "pull_request", "promote": for people and events
     env_of: DeploymentId | None = None  # whose own variables are copied
+    is_preview: bool = False  # of a pull request: see previews.as_preview
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from paas.core.errors import Stale, Unavailable
 from paas.core.ids import BuildId, DeploymentId, new_artifact_id
 from paas.core.model import App, Artifact, Deployment
 from paas.core.ports import Clock, ImageBuilder
+from paas.core.previews import as_preview
 from paas.core.spec import Spec
 from paas.core.states import BuildState
 from paas.core.variables import of_deployment
@@ -179,7 +180,8 @@ def _spec(app: App, rollout: Rollout, manifest: Manifest | None, made: SpecField
     """Lay what was made over what was asked, that over the manifest, and that over what the app says."""
     said = {} if manifest is None else manifest.spec
     layers = [msgspec.convert(dict(fields), SpecFields) for fields in (said, rollout.spec)]
-    return reading.complete(app.default_deployment_spec, *layers, made)
+    spec = reading.complete(app.default_deployment_spec, *layers, made)
+    return as_preview(spec) if rollout.is_preview else spec
 
 
 async def _below(

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import re
 from dataclasses import dataclass
+from typing import Annotated
 from urllib.parse import parse_qs
 
 import msgspec
@@ -16,6 +17,7 @@ from paas.core.repositories import key_of
 
 SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}")
 COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")  # SHA-1, or SHA-256
+LARGEST_NUMBER = 2**53  # of a pull request
 BRANCHES, TAGS = "refs/heads/", "refs/tags/"
 BUILT_ACTIONS = frozenset({"opened", "reopened", "synchronize"})
 # What people write into a commit's message to have it left alone: GitHub's own words, and one more.
@@ -102,7 +104,7 @@ class _PullRequest(msgspec.Struct, kw_only=True):
 
 class _PullRequestEvent(msgspec.Struct, kw_only=True):
     action: str
-    number: int
+    number: Annotated[int, msgspec.Meta(ge=1, le=LARGEST_NUMBER)]
     pull_request: _PullRequest
 
 

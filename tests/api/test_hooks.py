@@ -1,5 +1,7 @@
 """Deliveries of GitHub: who may bring one, what follows from it, and that it follows once."""
 
+import asyncio
+import contextlib
 import hashlib
 import hmac
 import io
@@ -7,13 +9,10 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from urllib.parse import urlencode
 
-import msgspec
 import pytest
 
 from paas.api.native.hooks import LIMIT_BYTES
 from paas.core.builds import Build, Rollout, Source
-from paas.specs.fields import SpecFields
-from paas.specs.reading import complete
 from paas.store import builds as build_table
 from tests.api.conftest import Api, Json
 from tests.github.payloads import HOOK, PROPOSED, PUSHED, REPOSITORY, Payload, examples, signed
@@ -37,7 +36,7 @@ async def send(
 ) -> tuple[int, Json]:
     laid = {**payload.headers, **(headers or {})}
     kept = {name: value for name, value in laid.items() if value is not None}
-    return await api.ask("POST", HOOK, data=payload.body.encode(), headers=kept)
+    return await api.ask("POST", HOOK, data=io.BytesIO(payload.body.encode()), headers=kept)
 
 
 def push(branch: str = "master", *, secret: str = SECRET, commit: str = COMMIT, **fields: object) -> Payload:
@@ -222,6 +221,42 @@ async def test_a_body_larger_than_githubs_limit_is_refused_unread(api: Api) -> N
     assert status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
+async def test_a_large_delivery_is_taken_and_one_of_nobody_is_not(api: Api) -> None:
+    await app_of(api)
+    filling: Json = {"commits": [{"message": "x" * 2_000_000}]}
+    stranger: Json = {"repository": {"clone_url": "https://github.com/somebody/else"}}
+
+    assert (await send(api, push(**filling)))[0] == HTTPStatus.ACCEPTED
+    assert (await send(api, push(secret="other", **filling)))[0] == HTTPStatus.UNAUTHORIZED
+    assert (await send(api, push(**filling | stranger)))[0] == HTTPStatus.UNAUTHORIZED
+
+
+async def test_bodies_that_are_read_at_a_time_are_bounded(api: Api) -> None:
+    await app_of(api)
+    payload = push()
+    endless = f"POST {HOOK} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {LIMIT_BYTES}\r\n" + "".join(
+        f"{name}: {value}\r\n" for name, value in payload.headers.items()
+    )
+    writers = []
+    for _ in range(2):  # who never send what they announce
+        _, writer = await asyncio.open_connection("127.0.0.1", api.port)
+        writer.write(f"{endless}\r\n".encode())
+        writers.append(writer)
+
+    headers = payload.headers | {"Content-Length": str(LIMIT_BYTES)}
+    statuses = set()
+    async with asyncio.timeout(10):
+        while HTTPStatus.SERVICE_UNAVAILABLE not in statuses:
+            status, _ = await api.ask("POST", HOOK, data=io.BytesIO(bytes(LIMIT_BYTES)), headers=headers)
+            statuses.add(status)
+    assert (await send(api, payload))[0] == HTTPStatus.ACCEPTED
+
+    for writer in writers:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
 async def test_the_app_is_told_what_came_and_no_secret(api: Api) -> None:
     app = await app_of(api)
     payload = push()
@@ -281,22 +316,13 @@ async def test_examples_of_pull_requests_make_and_delete_one_environment(api: Ap
     assert len(unfinished) == 1
 
 
-async def test_a_preview_sleeps_and_shares_nothing_with_what_it_is_a_preview_of(api: Api) -> None:
+async def test_a_pull_request_is_deployed_as_a_preview(api: Api) -> None:
     await app_of(api, previews=True)
-    defaults = {
-        "image": "shop:1",
-        "idle": {"freeze_after_secs": 120, "stop_after_secs": 600},
-        "volumes": [{"host_path": "data", "container_path": "/data"}],
-        "cold_start_enabled": False,
-    }
 
     await send(api, pull_request("opened"))
 
     (build,) = await builds(api)
-    assert build.rollout is not None
-    assert (build.rollout.environment, build.rollout.cause) == ("pr-7", "pull_request")
-    spec = complete(defaults, msgspec.convert(dict(build.rollout.spec), SpecFields))
-    assert (spec.cold_start_enabled, spec.stops_after_secs, spec.volumes) == (True, 60, ())
+    assert build.rollout == Rollout(environment="pr-7", cause="pull_request", is_preview=True)
 
 
 async def test_a_new_commit_replaces_the_build_of_the_one_before_it(api: Api) -> None:

@@ -1,10 +1,12 @@
 """/api/v1/webhooks/github: what GitHub tells."""
 
+import asyncio
 import hashlib
 from http import HTTPStatus
 from typing import Annotated, Literal
 
 import msgspec
+from aiohttp import web
 from msgspec import Meta
 
 from paas.api.kit.bodies import read_whole
@@ -15,6 +17,7 @@ from paas.engine.commands.hooks import Delivery, not_signed
 from paas.github.deliveries import SIGNATURE
 
 LIMIT_BYTES = 25 * 1024 * 1024  # GitHub's own: it sends nothing larger
+LONGEST_SECS = 30.0  # for the body; GitHub itself gives up after 10
 DELIVERIES = Content("application/json", ("application/x-www-form-urlencoded",))
 
 _HEADER = r"^[\x21-\x7e]+$(?!\n)"
@@ -68,15 +71,17 @@ async def github_webhook(call: Call[DeliveryHeaders, None]) -> Reply:
         )
     if given.event is None:
         raise BadRequest("cannot take the delivery: X-GitHub-Event is missing", field="X-GitHub-Event")
-    body = await read_whole(request, LIMIT_BYTES)
-    delivery = Delivery(
-        id=given.delivery or f"sha256:{hashlib.sha256(given.event.encode() + body).hexdigest()}",
-        event=given.event,
-        body=body,
-        media_type=request.content_type,
-        signature=given.signature,
-    )
-    outcomes = await call.parts.commands.hooks.deliver(delivery)
+    hooks = call.parts.commands.hooks
+    with hooks.room_for(min(request.content_length or LIMIT_BYTES, LIMIT_BYTES)):
+        body = await _body(request)
+        delivery = Delivery(
+            id=given.delivery or f"sha256:{hashlib.sha256(given.event.encode() + body).hexdigest()}",
+            event=given.event,
+            body=body,
+            media_type=request.content_type,
+            signature=given.signature,
+        )
+        outcomes = await hooks.deliver(delivery)
     has_effect = any(outcome.action != "none" for outcome in outcomes)
     return Reply(
         body=Delivered(
@@ -86,6 +91,16 @@ async def github_webhook(call: Call[DeliveryHeaders, None]) -> Reply:
         ),
         status=HTTPStatus.ACCEPTED if has_effect else HTTPStatus.OK,
     )
+
+
+async def _body(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(LONGEST_SECS):
+            return await read_whole(request, LIMIT_BYTES)
+    except TimeoutError as error:
+        raise BadRequest(
+            f"cannot read the delivery: it took longer than {LONGEST_SECS:.0f} s", code="BODY_INCOMPLETE"
+        ) from error
 
 
 ROUTES: tuple[Route, ...] = (

@@ -1,8 +1,9 @@
 """Take deliveries of webhooks: each is one transaction, and has an effect once, however often it comes."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -33,7 +34,8 @@ from paas.vault import Vault
 
 logger = logging.getLogger(__name__)
 
-LARGEST_UNMATCHED_BYTES = 1024 * 1024  # of what names no repository: it is held against every secret
+LARGEST_UNKNOWN_BYTES = 1024 * 1024  # of what is taken apart before anybody has vouched for it
+MOST_HELD_BYTES = 64 * 1024 * 1024  # of deliveries that are being read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,21 @@ class HookCommands:
         self._clock = clock
         self._builds = builds
         self._environments = environments
+        self._held_bytes = 0
+
+    @contextlib.contextmanager
+    def room_for(self, size_bytes: int) -> Iterator[None]:
+        """Hold room for a body that is about to be read. Raises Unavailable while others have it.
+
+        Anybody may send deliveries, and who may is known only once they are read.
+        """
+        if self._held_bytes + size_bytes > MOST_HELD_BYTES:
+            raise Unavailable("cannot take the delivery: too many come at once", code="TOO_MANY_DELIVERIES")
+        self._held_bytes += size_bytes
+        try:
+            yield
+        finally:
+            self._held_bytes -= size_bytes
 
     async def deliver(self, delivery: Delivery) -> Sequence[Outcome]:
         """Do what follows from a delivery, for each app whose secret signed it.
@@ -68,8 +85,7 @@ class HookCommands:
         One that came before answers as it did then, and changes nothing. Raises Unauthorized,
         BadRequest for what GitHub would not write, and Unavailable while too many builds wait.
         """
-        document = document_of(delivery.body, delivery.media_type)
-        configs = await self._signed(delivery, await asyncio.to_thread(repositories_of, document))
+        configs, document = await self._signed(delivery)
         if not configs:
             raise not_signed()
         news = await asyncio.to_thread(read, delivery.event, document)
@@ -80,16 +96,24 @@ class HookCommands:
         self._environments.poke_ended(previews.ended)
         return outcomes
 
-    async def _signed(self, delivery: Delivery, repositories: frozenset[str]) -> list[SourceConfig]:
-        """List the apps that it is for: about their repository, and signed with their secret."""
-        if not repositories and len(delivery.body) > LARGEST_UNMATCHED_BYTES:
-            return []
+    async def _signed(self, delivery: Delivery) -> tuple[Sequence[SourceConfig], bytes]:
+        """List the apps that it is for: about their repository, and signed with their secret.
+
+        What is large is not even taken apart before somebody has vouched for it.
+        """
+        if len(delivery.body) > LARGEST_UNKNOWN_BYTES:
+            vouching = await self._vouching(delivery, frozenset())
+            if not vouching:
+                return [], b""
+        document = await asyncio.to_thread(document_of, delivery.body, delivery.media_type)
+        repositories = await asyncio.to_thread(repositories_of, document)
+        return await self._vouching(delivery, repositories), document
+
+    async def _vouching(self, delivery: Delivery, repositories: frozenset[str]) -> Sequence[SourceConfig]:
         candidates = await source_configs.candidates(self._database.reader, repositories)
         if not candidates:  # as slow as a wrong signature: which repositories are known is nobody's business
             await asyncio.to_thread(is_signed, delivery.body, "", delivery.signature)
-        return [
-            config for config, sealed in candidates if await self._is_from_owner(delivery, config, sealed)
-        ]
+        return [config for config, box in candidates if await self._is_from_owner(delivery, config, box)]
 
     async def _is_from_owner(self, delivery: Delivery, config: SourceConfig, sealed: Sealed) -> bool:
         try:

@@ -1,6 +1,5 @@
 """Give each pull request an environment of its own, and take it away with the pull request."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from paas.core.builds import Rollout
@@ -14,17 +13,6 @@ from paas.engine.commands.versions import existing_app
 from paas.github.deliveries import Proposed, Settled
 from paas.store import environments, reports
 from paas.store.database import Tx
-
-# What every preview has, whatever its manifest says: it sleeps soon, and shares neither the files nor the
-# port of what it is a preview of.
-SPEC: Mapping[str, object] = {
-    "replicas": 1,
-    "cold_start_enabled": True,
-    "idle_timeout_secs": 60,
-    "idle": {"freeze_after_secs": None, "stop_after_secs": None},
-    "volumes": [],
-    "networking": {"proxy_port": None},
-}
 
 
 def slug_of(number: int) -> str:
@@ -63,7 +51,7 @@ class Previews:
             self.builds,
             config,
             news.commit,
-            Rollout(environment=slug, spec=SPEC, cause="pull_request"),
+            Rollout(environment=slug, cause="pull_request", is_preview=True),
             Origin(branch=news.branch, pull_request=news.number),
             replaces=True,
         )
