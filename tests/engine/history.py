@@ -6,7 +6,7 @@ from itertools import pairwise
 from paas.core.ids import DeploymentId
 from paas.core.model import App
 from paas.core.states import DEPLOYMENT_MOVES, TASK_MOVES
-from paas.store import apps
+from tests.engine.leading import current_of_its_time
 from tests.engine.rig import Engine
 
 # By kind of event: which may follow which, and which may come first.
@@ -42,11 +42,11 @@ async def check_history(engine: Engine, known: Iterable[App]) -> None:
     for key, path in paths.items():
         assert all(new in MOVES[old] for old, new in pairwise(path)), (key, path)
     for app in known:
-        current = await apps.current_deployments(engine.database.reader, app.id)
         of_app = [await engine.deployment(key) for key in active]
         for environment in {d.environment for d in of_app if d.app_id == app.id}:
+            current, since = await current_of_its_time(engine, app, environment)
+            of_its_time = [d for d in of_app if d.environment == environment and d.created_at >= since]
             newest = max(
-                (d for d in of_app if (d.app_id, d.environment) == (app.id, environment)),
-                key=lambda deployment: deployment.version,
+                (d for d in of_its_time if d.app_id == app.id), key=lambda d: d.version, default=None
             )
-            assert current[environment] == newest.id, f"{app.name}: an older version took over"
+            assert current == (newest and newest.id), f"{app.name}: an older version took over"

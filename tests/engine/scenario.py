@@ -23,6 +23,7 @@ from paas.store import apps, tasks
 from tests.engine.fake_driver import Machine, Program
 from tests.engine.history import check_history
 from tests.engine.jumping_loop import jump
+from tests.engine.leading import check_that_all_have_a_place, hosts_that_lead_astray
 from tests.engine.rest import what_is_not_at_rest
 from tests.engine.rig import DRAIN, Engine, Request, running
 
@@ -46,7 +47,7 @@ WORKERS: tuple[dict[str, Process], ...] = (
 )
 RELEASES = (None, None, "done", "bad", "works", "hanging")  # one that works has no end
 PROGRAM_NAMES = ("good", "good", "good", "bad", "slow", "hanging", "stubborn", "refused")
-ENVIRONMENTS = ("production", "development")
+ENVIRONMENTS = ("production", "development", "staging")
 JUMPS = (0.5, 2.0, 11.0, 31.0, 70.0, 301.0)
 IDLE_SECS = 60.0
 FREEZE_SECS = 20.0
@@ -131,16 +132,18 @@ class Scenario:
         deployment = await self._engine.deploy(
             app,
             PROGRAM_NAMES[step.how],
-            environment=ENVIRONMENTS[step.which // APPS % 2],
+            environment=ENVIRONMENTS[(step.which // APPS + step.how) % len(ENVIRONMENTS)],
             spec=spec,
         )
         self._deployed.append(deployment)
         self._peak[deployment.id] = max(1, spec.replicas)
 
     async def _ask(self, step: Step) -> None:
-        """Request the host of an app, or the preview of a deployment."""
+        """Request the host of an app, that of an environment, or the preview of a deployment."""
         if step.how % 3 and self._apps:
             host = self._apps[step.which % len(self._apps)].subdomain
+            if step.how % 3 == 1:
+                host += f"-{ENVIRONMENTS[step.how % len(ENVIRONMENTS)]}"
         elif self._deployed:
             host = self._preview(self._deployed[-1 - step.which % len(self._deployed)])
         else:
@@ -172,13 +175,24 @@ class Scenario:
         await self._engine.commands.deployments.change(self._some(step.which), lambda spec: spec, env=env)
 
     async def _restart(self, step: Step) -> None:
-        deployment = await self._engine.commands.deployments.restart(self._some(step.which))
-        if deployment.id not in self._peak:
-            self._deployed.append(deployment)
-            self._peak[deployment.id] = max(1, deployment.spec.replicas)
+        self._note_made(await self._engine.commands.deployments.restart(self._some(step.which)))
 
     async def _cancel(self, step: Step) -> None:
         await self._engine.commands.deployments.cancel(self._some(step.which))
+
+    async def _promote(self, step: Step) -> None:
+        source = self._some(step.which)
+        environment = ENVIRONMENTS[step.how % len(ENVIRONMENTS)]
+        self._note_made(await self._engine.commands.releases.promote(source, environment))
+
+    async def _roll_back(self, step: Step) -> None:
+        app = self._apps[step.which % len(self._apps)]
+        environment = (None, *ENVIRONMENTS)[step.how % (len(ENVIRONMENTS) + 1)]
+        self._note_made(await self._engine.commands.releases.roll_back(app.id, environment=environment))
+
+    async def _delete_environment(self, step: Step) -> None:
+        app = self._apps[step.which % len(self._apps)]
+        await self._engine.commands.environments.delete(app.id, ENVIRONMENTS[-1])
 
     async def _delete_app(self, _: Step) -> None:
         if len(self._apps) > 1:  # one stays, so that something is served
@@ -238,6 +252,7 @@ class Scenario:
             " GROUP BY app_id, environment HAVING count(*) > 1"
         )
         assert doubled == [], "two are active in one environment"
+        await check_that_all_have_a_place(self._engine)
         for key, ids in published.items():
             assert not ids & frozen, "a frozen task takes traffic"
             if len(ids) > self._peak[key]:
@@ -253,6 +268,7 @@ class Scenario:
             program.listens = True
         await self._until_true(self._unanswered)
         await check_history(self._engine, self._apps)
+        await self._until_true(lambda: hosts_that_lead_astray(self._engine, self._apps))
         for app in self._apps:
             await self._check_that_it_serves(app)
         await self._until_true(self._awake)
@@ -312,6 +328,11 @@ class Scenario:
         if not self._deployed:
             raise PaasError("nothing was deployed yet")
         return self._deployed[-1 - which % len(self._deployed)].id
+
+    def _note_made(self, deployment: Deployment) -> None:
+        if deployment.id not in self._peak:
+            self._deployed.append(deployment)
+            self._peak[deployment.id] = max(1, deployment.spec.replicas)
 
     def _preview(self, deployment: Deployment) -> str:
         app = next((app for app in self._apps if app.id == deployment.app_id), None)
