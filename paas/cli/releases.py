@@ -1,6 +1,9 @@
 """releases, promote, rollback: the versions of an app, and how one of them is deployed again."""
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
 from itertools import islice
 
 import click
@@ -10,11 +13,12 @@ from paas.cli.apps import AppName, app_argument
 from paas.cli.client import Client, decode
 from paas.cli.problems import Problem
 from paas.cli.session import Session, verb
-from paas.cli.views import Artifact, Deployment, Environment, Released
+from paas.cli.views import Artifact, Build, Deployment, Environment, Released, Source
 
 HEADERS = ("VERSION", "STATE", "ENVIRONMENT", "DEPLOYED", "WHAT", "REASON")
 COLOURS = {"active": "green", "failed": "red", "queued": "cyan", "building": "cyan", "starting": "cyan"}
 SHOWN = 20
+SHORT_COMMIT = 7
 REBUILD_SECONDS = 330.0  # the API waits for a build up to five minutes
 
 
@@ -46,7 +50,7 @@ def releases_command(session: Session, name: AppName, count: int) -> None:
     if not found:
         session.say(f"{app.title} has no version yet")
         return
-    names = _artifact_names(client, found)
+    names = _names(client, found)
     output.table(
         HEADERS,
         [_row(each, names) for each in found],
@@ -107,27 +111,50 @@ def _follow(session: Session, name: AppName, raw: bytes) -> None:
     session.say(f"The build takes long, and goes on: paas builds logs -f {released.build_id}")
 
 
-def _artifact_names(client: Client, found: list[Deployment]) -> dict[str, str]:
-    """Name the artifacts of some deployments, of which some may be deleted."""
-    names = {}
-    for artifact_id in {each.spec.artifact_id for each in found if each.spec.artifact_id is not None}:
-        try:
-            names[artifact_id] = decode(client.get(f"/api/v1/artifacts/{artifact_id}"), Artifact).name
-        except Problem as problem:
-            if problem.code != "ARTIFACT_NOT_FOUND":
-                raise
-            names[artifact_id] = "deleted"
-    return names
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What people call what ran: artifacts by their id, the commits of builds by theirs."""
+
+    artifacts: Mapping[str, str]
+    commits: Mapping[str, str]
+
+    def of(self, each: Deployment) -> str:
+        spec = each.spec
+        bare = spec.image or self.artifacts.get(spec.artifact_id or "", "-")
+        commit = self.commits.get(each.build_id or "")
+        return bare if commit is None else f"{commit}, {bare}"
 
 
-def _row(each: Deployment, names: dict[str, str]) -> tuple[str, ...]:
-    spec = each.spec
-    what = spec.image or (None if spec.artifact_id is None else names[spec.artifact_id])
+def _names(client: Client, found: list[Deployment]) -> Names:
+    """Name what some deployments run. Of an artifact or a build that was deleted nothing is known."""
+    artifacts, commits = {}, {}
+    for artifact_id in {each.spec.artifact_id for each in found} - {None}:
+        raw = _read(client, f"/api/v1/artifacts/{artifact_id}")
+        artifacts[str(artifact_id)] = "deleted" if raw is None else decode(raw, Artifact).name
+    for build_id in {each.build_id for each in found} - {None}:
+        raw = _read(client, f"/api/v1/builds/{build_id}")
+        source = Source() if raw is None else decode(raw, Build).source
+        if source.commit is not None:
+            ref = "" if source.ref in (None, source.commit) else f" of {source.ref}"
+            commits[str(build_id)] = source.commit[:SHORT_COMMIT] + ref
+    return Names(artifacts, commits)
+
+
+def _read(client: Client, path: str) -> bytes | None:
+    try:
+        return client.get(path)
+    except Problem as problem:
+        if problem.status == HTTPStatus.NOT_FOUND:
+            return None
+        raise
+
+
+def _row(each: Deployment, names: Names) -> tuple[str, ...]:
     return (
         f"v{each.version}",
         each.state,
         each.environment_slug,
         output.ago(each.created_at),
-        what or "-",
+        names.of(each),
         each.reason or "-",
     )

@@ -145,6 +145,7 @@ class Deployment(Record, frozen=True, kw_only=True):
     retry_at: datetime | None = None
     wakes: Wakes | None = None
     refused: Mapping[str, int] = {}
+    build_id: str | None = None
 
 
 class Traffic(Record, frozen=True, kw_only=True):
@@ -230,8 +231,14 @@ class RegistryPage(Record, frozen=True, kw_only=True):
     total: int
 
 
+class Source(Record, frozen=True, kw_only=True):
+    commit: str | None = None
+    ref: str | None = None
+
+
 class Build(Record, frozen=True, kw_only=True):
     id: str
+    source: Source = Source()
     app_id: str
     state: str
     created_at: datetime

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from tests import git_server
 from tests.cli.conftest import Command
 from tests.harness import Agent
 
@@ -70,3 +71,32 @@ async def test_what_cannot_be_released_is_said(agent: Agent, paas: Command, prog
     assert "third is no version such as v3" in no_version.err
     assert [each.code for each in (nothing, no_source, no_earlier, no_version)] == [1, 1, 1, 2]
     assert paas.ok("releases", "bare").lines == ["bare has no version yet"]
+
+
+async def test_what_was_built_from_a_repository_says_its_commit(
+    agent: Agent, paas: Command, tmp_path: Path
+) -> None:
+    app = await agent.app("hello")
+    web = "web: exec python3 -m http.server $PORT --bind $HOST\n"
+    with git_server.serving(tmp_path / "repositories") as git:
+        commit = git.publish("hello.git", {"Procfile": web})
+        source = {"url": git.address("hello.git"), "ref": "main"}
+        build = await agent.ask(
+            "POST",
+            "/api/v1/builds",
+            json={"app_id": app["id"], "git": source, "deploy": True},
+            expect=202,
+        )
+        built = await agent.until(
+            lambda: agent.ask("GET", f"/api/v1/builds/{build['id']}"),
+            lambda found: found["ended_at"] is not None,
+        )
+        await agent.settled(built["deployment_id"])
+
+        rebuilt = paas.ok("promote", "hello", "--rebuild").lines
+    _, newest, oldest = paas.ok("releases", "hello").lines
+
+    assert rebuilt[0].endswith("Building the source of what runs in development anew")
+    assert newest.split()[:3] == ["v2", "active", "production"]
+    assert f"{commit[:7]}, " in newest
+    assert f"{commit[:7]} of main, " in oldest
