@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from paas.builders.archive import PROCFILE, PROCFILE_LIMIT
-from paas.builders.recipe_table import OWN_FOLDER, PROFILE, STATIC_SERVER
+from paas.builders.procfile import commands_of
+from paas.builders.recipe_table import OWN_FOLDER, STATIC_SERVER
 from paas.builders.sandbox import Folders
-from paas.core.command_lines import shell_line
+from paas.core.command_lines import PROFILE, shell_line
 
 SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 STEP = "step"  # the file that says which command runs, in the temporary folder
-_LINE = re.compile(r"^([A-Za-z0-9_-]+)\s*:\s*(\S.*)$", re.MULTILINE)
 # Each command has a shell of its own, so that `cd` in one moves no other.
 _RUN = """\
 run() {
@@ -49,17 +49,16 @@ def script(
 def procfile(tree: Path, start: str | None) -> bytes | None:
     """Make the Procfile of what was built: the tree's, with `start` as its `web`; None if that is empty.
 
-    Whatever the build has put into its profile comes before each command. Blocks; raises OSError.
+    Whatever the build has put into its profile comes before each command. Blocks; raises BadArchive, OSError.
     """
-    lines = dict(_LINE.findall(_read(tree / PROCFILE).decode("utf-8", "replace")))
+    lines = commands_of(_read(tree / PROCFILE).decode("utf-8", "replace"))
     if start is not None:
         lines["web"] = start
     if not lines:
         return None
     has_profile = bool(_read(tree / PROFILE))
     return "".join(
-        f"{name}: {_after_profile(command.strip()) if has_profile else command.strip()}\n"
-        for name, command in lines.items()
+        f"{name}: {_after_profile(command) if has_profile else command}\n" for name, command in lines.items()
     ).encode()
 
 

@@ -13,7 +13,7 @@ _NAME = re.compile(PROCESS_NAME)
 
 def built_of(text: str) -> Built:
     """Say what a program with this Procfile runs. Raises BadArchive."""
-    commands = _commands(text)
+    commands = commands_of(text)
     web = commands.pop(WEB, None)
     if web is None:
         raise BadArchive(
@@ -28,8 +28,11 @@ def built_of(text: str) -> Built:
     )
 
 
-def _commands(text: str) -> dict[str, str]:
-    """Map processes to their lines, the first of each; what does not read like one is skipped."""
+def commands_of(text: str) -> dict[str, str]:
+    """Map processes to their lines, the first of each; what does not read like one is skipped.
+
+    Raises BadArchive.
+    """
     found: dict[str, str] = {}
     for line in text.splitlines():
         match = _LINE.match(line.strip())

@@ -6,7 +6,6 @@ Their commands that are no programs are functions of steps.sh.
 from paas.core.recipes import RecipeRow
 
 OWN_FOLDER = ".paas"  # what builds add to a program
-PROFILE = f"{OWN_FOLDER}/profile"  # shell lines that come before each of its commands
 PROGRAM = f"{OWN_FOLDER}/program"
 STATIC_SERVER = f"{OWN_FOLDER}/static_server.py"
 

@@ -1,6 +1,5 @@
 """Find what kind a source is, and how a program is made of it."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
@@ -9,15 +8,16 @@ from pathlib import Path
 from paas.builders.archive import PROCFILE as PROCFILE_NAME
 from paas.builders.archive import PROCFILE_LIMIT, programs_in
 from paas.builders.node_start import node_start
+from paas.builders.procfile import commands_of
 from paas.builders.python_start import python_start
 from paas.builders.recipe_table import CUSTOM, EXECUTABLE, PROCFILE, ROWS, STATIC
 from paas.core.builds import DOCKERFILE, BuildOptions, Recipe
 from paas.core.errors import BuildFailed
 from paas.core.recipes import RecipeRow
+from paas.core.spec import WEB
 
 DOCKERFILE_NAME = "Dockerfile"
 HINT = "add a Procfile with a line such as `web: ./server --port $PORT`"
-_WEB = re.compile(rb"^web\s*:\s*\S", re.MULTILINE)
 _WITHOUT_ROW = (DOCKERFILE, PROCFILE, EXECUTABLE)
 
 
@@ -88,7 +88,7 @@ def _says_web(tree: Path) -> bool:
     """Say whether a Procfile tells how it is started; its dependencies are installed all the same."""
     try:
         with (tree / PROCFILE_NAME).open("rb") as file:
-            return _WEB.search(file.read(PROCFILE_LIMIT)) is not None
+            return WEB in commands_of(file.read(PROCFILE_LIMIT).decode("utf-8", "replace"))
     except OSError:
         return False
 

@@ -5,6 +5,8 @@ import shlex
 
 from paas.core.spec import ProcessType
 
+PROFILE = ".paas/profile"  # of a program: shell lines that its build wants before each of its commands
+
 # What a shell must see whole. Everything else is one command, and `exec` spares its shell.
 _SYNTAX = re.compile(r"[;&|<>()`{}!#]|\$\(|^\s*\w+=")
 _WORDS = frozenset(
@@ -16,10 +18,14 @@ _WORDS = frozenset(
 def argv_of(command: str, process_type: ProcessType) -> tuple[str, ...]:
     """Say how a command line runs: natively in a shell, in a container as the words that it has.
 
+    Natively it finds what the program's build has installed.
+
     An image may have no shell; its entry point gets the words as it gets its usual command. Raises
     ValueError for quotes that do not end.
     """
-    return tuple(shlex.split(command)) if process_type == "docker" else in_shell(command)
+    if process_type == "docker":
+        return tuple(shlex.split(command))
+    return in_shell(f"if [ -r {PROFILE} ]; then . ./{PROFILE}; fi; {shell_line(command)}")
 
 
 def in_shell(command: str) -> tuple[str, ...]:
