@@ -2,6 +2,7 @@
 
 core       what the words mean and what comes next; no I/O
 specs      what may be said of a deployment, and from that to a complete spec
+manifest   what a folder says of itself: paas.toml, zectre.yaml
 github     what GitHub's deliveries say, and what it is told in return
 store      SQLite: reads take a Reader, writes a Tx
 drivers    how a task runs: a native program, a container

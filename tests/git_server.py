@@ -30,6 +30,7 @@ class GitServer:
     url: str = ""
     token: str | None = None  # asked for, as the password of anybody
     redirect_to: str | None = None  # the address of another server: sends everybody there
+    moved: dict[str, str] = field(default_factory=dict)  # the new paths of repositories by the old ones
     knows_protocol_2: bool = True  # without it, commits are not given by their ids
     stalls: bool = False  # accepts, and never answers
     seen: list[tuple[str, str]] = field(default_factory=list)  # path and Authorization of each request
@@ -136,7 +137,10 @@ def _answer(request: BaseHTTPRequestHandler, server: GitServer) -> None:
         server.stalled.set()
         server.released.wait()
         return
-    if server.redirect_to is not None:
+    old = next((old for old in server.moved if request.path.startswith(old + "/")), None)
+    if old is not None:
+        _send(request, 301, {"Location": server.url + request.path.replace(old, server.moved[old], 1)})
+    elif server.redirect_to is not None:
         _send(request, 302, {"Location": server.redirect_to + request.path})
     elif server.token is not None and not _knows(credentials, server.token):
         _send(request, 401, {"WWW-Authenticate": 'Basic realm="git"'})

@@ -20,6 +20,8 @@ from paas.cli.problems import Problem
 from paas.cli.session import Session, verb
 from paas.cli.views import DEFAULT_NAMESPACE, App, Artifact, Deployment
 
+WHAT_RUNS = frozenset({"image", "artifact_id", "process_type"})  # what is sent takes the manifest's place
+
 
 @click.command("deploy")
 @click.argument("path", required=False, type=click.Path(exists=True, path_type=Path))
@@ -57,7 +59,8 @@ def _deployed(session: Session, name: AppName, origin: Origin, options: DeployOp
     manifest = origin.manifest
     environment, variables = wishes.environment(manifest, options), wishes.variables(manifest, options)
     app, what = _sent(session, name, origin, environment)
-    body = wishes.spec(manifest, options) | what
+    said = wishes.spec(manifest, options)
+    body = {key: said[key] for key in said.keys() - WHAT_RUNS} | what
     body |= {"environment": environment} if environment is not None else {}
     body |= {"env": variables} if variables else {}
     raw = session.client.call("POST", f"/api/v1/apps/{app.id}/deployments", body=body)

@@ -139,7 +139,7 @@ def _dockerfile(folder: Path, section: BuildSection, options: DeployOptions) -> 
 
 
 def _image_of(manifest: Manifest | None, options: DeployOptions) -> str | None:
-    if manifest is None or options["native"] or options["dockerfile"] is not None:
+    if manifest is None or options["native"] or wishes.build_option(options):
         return None
     image = manifest.spec.get("image")
     return image if isinstance(image, str) else None

@@ -18,7 +18,8 @@ COMPRESSION = 6
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
 SCRIPT_SUFFIX = re.compile(r"\.[A-Za-z]{1,4}$")  # of a file only: hello.py is the app hello
 LONGEST_NAME = 40
-HISTORY = ".git"
+# What a build makes anew, or never needs; links of virtual environments lead out of the folder besides.
+NEVER_SENT = "\n".join([".git", *(f"**/{name}" for name in (".venv", "venv", "node_modules", "__pycache__"))])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +60,10 @@ def packed_context(folder: Path, dockerfile: str) -> Iterator[Package]:
 
 @contextlib.contextmanager
 def packed_source(folder: Path) -> Iterator[Package]:
-    """Pack a source, but not the history that git keeps in it; otherwise as `packed`."""
+    """Pack a source, without its history and what is installed in it; otherwise as `packed`."""
     with contextlib.ExitStack() as opened:
         try:
-            package = _folder(folder, opened, Dockerignore.parse(HISTORY))
+            package = _folder(folder, opened, Dockerignore.parse(NEVER_SENT))
         except (OSError, tarfile.TarError) as error:
             raise Problem(f"cannot read {folder}: {error}") from error
         yield package

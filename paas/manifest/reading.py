@@ -67,6 +67,10 @@ def _manifest(document: Document, said: Mapping[str, object], words: Words) -> M
     except PaasError as error:
         raise document.refusal(words(error.field or ""), error.message, error.hint) from error
     given = msgspec.to_builtins(fields)
+    if "image" in given and build != BuildSection():
+        raise document.refusal(
+            words("build"), "nothing is built where an image is given", "leave one of them out"
+        )
     return Manifest(
         file_name=document.file_name,
         name=_or_none(fields.name),

@@ -82,7 +82,8 @@ def in_our_words(fields: ZectreFields) -> dict[str, object]:
     if "path" in health_check:
         networking["health_path"] = health_check["path"]
     if "build" in said:
-        said["build"] = _build(**said["build"])
+        build = said.pop("build")
+        said |= {} if deploy.get("image") else {"build": _build(**build)}
     return {**said, **deploy}
 
 

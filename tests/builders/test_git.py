@@ -201,6 +201,18 @@ async def test_token_is_not_carried_to_another_server(
     assert {credentials for _, credentials in other.seen} == {""}
 
 
+async def test_repository_that_has_moved_on_its_server_is_found(
+    server: GitServer, heard: Heard, folder: Path
+) -> None:
+    server.token = TOKEN
+    commit = server.publish("new", {"a.txt": "one"})
+    server.moved["/old"] = "/new"
+
+    found = await fetcher().fetch(server.address("old"), ref="main", token=TOKEN, into=folder, report=heard)
+
+    assert found == commit
+
+
 async def test_names_with_shell_characters_are_only_names(
     server: GitServer, heard: Heard, folder: Path, tmp_path: Path
 ) -> None:

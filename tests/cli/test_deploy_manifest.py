@@ -135,6 +135,20 @@ async def test_archive_is_built_and_deployed(
     assert (await agent.get("web-site")).body == b"blue"
 
 
+async def test_folder_of_source_is_built_by_the_agent(agent: Agent, paas: Command, tmp_path: Path) -> None:
+    for name in (".git/HEAD", "node_modules/left-pad/index.js", "docs/.venv/bin/activate"):
+        (tmp_path / "site" / name).parent.mkdir(parents=True)
+        (tmp_path / "site" / name).write_text("never sent")
+    (tmp_path / "site" / ".venv").symlink_to("/usr")
+    (tmp_path / "site" / "index.html").write_text("welcome")
+
+    result = paas.ok("deploy", tmp_path / "site")
+
+    assert "       Building by the recipe static" in result.lines
+    assert (await agent.get("site")).body == b"welcome"
+    assert (await agent.get("site", "/node_modules/left-pad/index.js")).status == 404
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

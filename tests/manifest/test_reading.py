@@ -131,6 +131,8 @@ def test_zectre_yaml_with_a_name_alone_leaves_all_to_the_defaults() -> None:
     assert read("", "zectre.yaml") == Manifest(file_name="zectre.yaml")
     image = read("name: a\ndeploy:\n  process_type: docker\n  image: a:1\n", "zectre.yaml")
     assert image.spec == {"process_type": "docker", "image": "a:1"}
+    both = read("build:\n  source: a.tish\ndeploy:\n  image: a:1\n", "zectre.yaml")
+    assert both.build == BuildSection()
 
 
 @pytest.mark.parametrize(
@@ -149,6 +151,7 @@ def test_zectre_yaml_with_a_name_alone_leaves_all_to_the_defaults() -> None:
         ('\n\n[build]\npath = "../other"', "4: cannot build '../other'", None),
         ('[[volumes]]\nhost_path = "a"\ncontainer_path = "b"', "3: volumes.0.container_path: ", None),
         ('networking = { protocol = "grpc" }', "1: cannot serve the protocol grpc", None),
+        ('image = "a:1"\n[build]\nstart = "x"', "2: nothing is built where an image is given", None),
         ("day = 2026-01-01", "1: day: there is no such field", None),
         ('"replicas" = "2"', "1: replicas: expected int, got str", None),
         ('text = """\n[x]\n"""\nreplcias = 1', "1: text: there is no such field", None),
