@@ -77,13 +77,14 @@ class Client:
         path: str,
         *,
         body: object | None = None,
+        content: bytes | None = None,
         query: Query | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float = CALL_SECONDS,
     ) -> bytes:
-        """Make one call and return the body of its answer."""
-        content = None if body is None else msgspec.json.encode(body)
-        json_header = {} if content is None else {"Content-Type": "application/json"}
+        """Make one call, with JSON or bytes as they are, and return the body of its answer."""
+        json_header = {} if body is None else {"Content-Type": "application/json"}
+        content = content if body is None else msgspec.json.encode(body)
         connection = self._connection(timeout)
         try:
             connection.request(

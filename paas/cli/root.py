@@ -21,6 +21,8 @@ VERBS: Mapping[str, str] = {
     "status": "paas.cli.looking",
     "top": "paas.cli.top",
     "environments": "paas.cli.environments",
+    "env": "paas.cli.variables",
+    "secrets": "paas.cli.secrets",
     "releases": "paas.cli.releases",
     "promote": "paas.cli.releases",
     "rollback": "paas.cli.releases",

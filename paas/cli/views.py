@@ -281,3 +281,14 @@ class Event(Record, frozen=True, kw_only=True):
 class EventPage(Record, frozen=True, kw_only=True):
     events: tuple[msgspec.Raw, ...]  # each an Event, printed as it is with --json
     last_seq: int
+
+
+class Variable(Record, frozen=True, kw_only=True):
+    name: str
+    value: str | None
+    secret: bool
+    updated_at: datetime
+
+
+class VariableList(Record, frozen=True, kw_only=True):
+    variables: tuple[Variable, ...]
