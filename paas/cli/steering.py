@@ -118,14 +118,15 @@ def sleep_command(session: Session, name: AppName) -> None:
     deployment_id = apps.deployment_id(client, apps.find(client, name))
     after = watching.last_seq(client)
     wished = decode(client.call("POST", f"{watching.path(deployment_id)}/sleep"), Deployment)
+    awake = frozenset(each.name for each in wished.processes if not each.sleeps)
     seen = watching.until(
         client,
         deployment_id,
-        lambda now: now.tasks_ready == 0 and not watching.live_task_ids(client, deployment_id),
+        lambda now: now.tasks_ready == 0 and not watching.live_task_ids(client, deployment_id, but=awake),
         Wait(
             wish=f"put {name} to sleep",
             after=after,
-            limit_seconds=wished.spec.stop_grace_secs + DRAIN_SECONDS,
+            limit_seconds=2 * wished.spec.stop_grace_secs + DRAIN_SECONDS,  # workers end after web
         ),
     )
     _show(session, seen, f"{name} is asleep")

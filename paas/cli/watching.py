@@ -1,7 +1,7 @@
 """Wait until a deployment is as wished; look again whenever something happened to it."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 import click
@@ -101,9 +101,14 @@ def failure(client: Client, deployment: Deployment, wish: str) -> Problem:
     return Problem(f"cannot {wish}: {reason}", code="DEPLOYMENT_FAILED")
 
 
-def live_task_ids(client: Client, deployment_id: str) -> frozenset[str]:
+def live_task_ids(
+    client: Client, deployment_id: str, *, but: Collection[str] = frozenset()
+) -> frozenset[str]:
+    """Name the tasks that have started and not ended, but for those of some processes."""
     page = decode(client.get(f"{path(deployment_id)}/tasks", {"page_size": MOST_TASKS}), TaskPage)
-    return frozenset(task.id for task in page.data if task.state in LIVE_TASK_STATES)
+    return frozenset(
+        task.id for task in page.data if task.state in LIVE_TASK_STATES and task.process not in but
+    )
 
 
 def task_words(count: int) -> str:

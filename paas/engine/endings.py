@@ -86,7 +86,8 @@ class Endings:
                 crashed=True,
                 ended_at=now,
             )
-        await self._forget(stored, task, crashed=True, oom_killed=action.oom_killed)
+        # What runs once is not followed by another: it counts as no restart.
+        await self._forget(stored, task, crashed=task.process != RELEASE, oom_killed=action.oom_killed)
         logger.warning("Task ended by itself: %s", reason, extra={"event": "task.ended", "task": task.id})
 
     async def _record_release(self, stored: Stored, task: Task) -> None:
@@ -108,10 +109,11 @@ class Endings:
         logger.info("Release command succeeded", extra=extra)
 
     async def _last_words(self, stored: Stored, task: Task) -> str:
-        """Quote what an ended task wrote last; empty if it wrote nothing."""
+        """Quote what an ended task wrote last, without secrets; empty if it wrote nothing."""
         await self._log_pumps.finish(self._world.driver(stored.deployment), task.id)
         self._world.task_ended(task.id)
-        line = (await self._world.last_line(task.id)).strip()
+        mask = await self._world.variables.mask_of(task.deployment_id)
+        line = mask.hide((await self._world.last_line(task.id)).strip())
         return f": {line[:LONGEST_QUOTE]}" if line else ""
 
     async def start_failed(self, stored: Stored, task: Task, error: PaasError) -> None:

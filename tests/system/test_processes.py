@@ -55,15 +55,14 @@ async def test_what_a_procfile_names_runs_sleeps_and_wakes(agent: Agent) -> None
 
 
 async def test_what_outlives_a_killed_agent_is_adopted(agent: Agent) -> None:
-    deployed = await agent.deploy(
-        "hello", PROGRAM, env={"VERSION": "1"}, processes=CLOCK_STAYS, idle_timeout_secs=2
-    )
+    deployed = await agent.deploy("hello", PROGRAM, env={"VERSION": "1"}, processes=CLOCK_STAYS)
     before = await until_running(agent, deployed, web=1, worker=1, clock=1)
 
     agent.kill()
     agent.start()
 
     assert await running(agent, deployed) == before
+    await agent.ask("POST", f"/api/v1/deployments/{deployed['id']}/sleep")
     asleep = await until_running(agent, deployed, clock=1)
     assert asleep["clock"] == before["clock"]
 
