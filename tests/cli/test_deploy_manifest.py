@@ -20,6 +20,7 @@ name = "shop"
 namespace = "team"
 environment = "production"
 idle_timeout_secs = 600
+release = "echo prepared"
 
 [env]
 COLOUR = "blue"
@@ -30,6 +31,10 @@ health_path = "/"
 
 [resources]
 memory = "64Mi"
+"""
+OF_A_REPOSITORY = """
+[build]
+commands = ["echo building for $COLOUR; test -x server"]
 """
 ZECTRE = """\
 name: api
@@ -101,7 +106,8 @@ async def test_repository_is_fetched_built_and_deployed(
     agent: Agent, paas: Command, program: Program, repositories: GitServer
 ) -> None:
     server = program("server").read_text()
-    commit = repositories.publish("me/My-App.git", {"sub/server": server, "sub/Procfile": "web: ./server\n"})
+    files = {"server": server, "Procfile": "web: ./server\n", "paas.toml": MANIFEST + OF_A_REPOSITORY}
+    commit = repositories.publish("me/My-App.git", {f"sub/{name}": text for name, text in files.items()})
     repositories.git("me/My-App.git", "tag", "v1")
     url = repositories.address("me/My-App.git")
 
@@ -113,7 +119,9 @@ async def test_repository_is_fetched_built_and_deployed(
     assert "//my-app-default.localhost" in result.lines[-1]
     deployment = await agent.deployment((await agent.app("my-app"))["current"]["deployment_id"])
     assert (deployment["environment_slug"], deployment["spec"]["replicas"]) == ("production", 2)
-    assert (await agent.get("my-app")).body == b"none"
+    assert deployment["spec"]["release"] == "echo prepared"
+    assert "prepared" in "\n".join(paas.ok("logs", "my-app").lines)
+    assert (await agent.get("my-app")).body == b"blue"
     assert absent.code == 1
     assert "it has no branch, tag or commit v2" in absent.err
     assert refused.code == 1
