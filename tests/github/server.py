@@ -59,11 +59,12 @@ def serving(repository: str) -> Iterator[GitHub]:
             github.heard.append(f"{self.command} {self.path}")
             status, headers, answer = _answer(github, self.command, self.path, dict(self.headers), body)
             raw = json.dumps(answer).encode()
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(raw))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(raw)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # whoever asked was ended
+                self.send_response(status)
+                for name, value in {**headers, "Content-Length": str(len(raw))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(raw)
 
         do_GET = do_POST = do_PATCH = _answer  # noqa: N815 - http.server's names
 
