@@ -29,7 +29,8 @@ class GitServer:
     root: Path
     url: str = ""
     token: str | None = None  # asked for, as the password of anybody
-    redirect_to: str | None = None  # the address of another server: sends everybody there
+    redirect_to: str | None = None  # the address of another server: sends everybody there who may come in
+    failure: str | None = None  # what it says, and nothing else, to whoever may come in
     moved: dict[str, str] = field(default_factory=dict)  # the new paths of repositories by the old ones
     knows_protocol_2: bool = True  # without it, commits are not given by their ids
     stalls: bool = False  # accepts, and never answers
@@ -140,10 +141,12 @@ def _answer(request: BaseHTTPRequestHandler, server: GitServer) -> None:
     old = next((old for old in server.moved if request.path.startswith(old + "/")), None)
     if old is not None:
         _send(request, 301, {"Location": server.url + request.path.replace(old, server.moved[old], 1)})
-    elif server.redirect_to is not None:
-        _send(request, 302, {"Location": server.redirect_to + request.path})
     elif server.token is not None and not _knows(credentials, server.token):
         _send(request, 401, {"WWW-Authenticate": 'Basic realm="git"'})
+    elif server.redirect_to is not None:
+        _send(request, 302, {"Location": server.redirect_to + request.path})
+    elif server.failure is not None:
+        _send(request, 500, {"Content-Type": "text/plain"}, server.failure.encode())
     else:
         _run_backend(request, server, body)
 

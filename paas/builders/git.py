@@ -19,11 +19,13 @@ from paas.builders.git_environment import check_token, environment
 from paas.builders.git_process import Ended, run
 from paas.builders.unpack import UnpackLimits, check_links, unpack_tar
 from paas.core.errors import BadArchive, BuildFailed, PaasError, Unavailable
+from paas.core.masking import Mask
 from paas.core.ports import BuildReport
 from paas.core.sources import check_ref, check_url
 
 TEMPORARY = ".fetch-"
 LOOK_SECS = 0.1
+NAMES_BYTES = 32 * 1024**2  # of the list of branches and tags
 TAR_HEADERS_BYTES = 2048  # of one file, and what fills its last block
 # The files as they were committed, all of them: what a tree says of itself gives way to this.
 ATTRIBUTES = "* -export-ignore -export-subst -text -ident -filter !working-tree-encoding\n"
@@ -103,6 +105,7 @@ class _Fetch:
         self._program = program
         self._repository = repository
         self._has_token = token is not None
+        self._mask = Mask([] if token is None else [token])  # a server may say it back
         self._scratch = scratch
         self._limits = limits
         self._report = report
@@ -115,8 +118,7 @@ class _Fetch:
         attributes = self._scratch / "git" / "info" / "attributes"
         attributes.parent.mkdir(exist_ok=True)
         attributes.write_text(ATTRIBUTES)
-        names = git_answers.parse_names(await self._made("ls-remote", "--quiet", "--", self._url))
-        wanted = git_answers.choose(names, ref)
+        wanted = await self._wanted(ref)
         if wanted.refspec is not None and await self._fetched(wanted.refspec, wanted):
             return await self._resolved("FETCH_HEAD", wanted)
         await self._report.say(
@@ -137,6 +139,14 @@ class _Fetch:
             await asyncio.shield(unpacking)
         finally:  # a cancel leaves nobody who still writes
             await asyncio.wait((unpacking,))
+
+    async def _wanted(self, ref: str | None) -> Wanted:
+        """Look a reference up among the server's names, of which there may be a great many."""
+        ended = await self._run("ls-remote", "--quiet", "--", self._url, file_bytes=NAMES_BYTES)
+        if ended.code and self._output.stat().st_size >= NAMES_BYTES:
+            raise BuildFailed("it has too many branches and tags")
+        await self._check(ended)
+        return await asyncio.to_thread(_choose, self._output, ref)
 
     @property
     def _url(self) -> str:
@@ -169,12 +179,12 @@ class _Fetch:
         await self._check(await self._run(*arguments, output=output))
         return await self._said() if output is None else ""
 
-    async def _run(self, *arguments: str, output: Path | None = None) -> Ended:
+    async def _run(self, *arguments: str, output: Path | None = None, file_bytes: int | None = None) -> Ended:
         return await run(
             (self._program, *arguments),
             self._environment,
             output=output or self._output,
-            file_bytes=self._limits.file_bytes,
+            file_bytes=file_bytes or self._limits.file_bytes,
         )
 
     async def _said(self) -> str:
@@ -185,7 +195,12 @@ class _Fetch:
             return
         if max(await asyncio.to_thread(_sizes, self._scratch)) >= self._limits.file_bytes:
             raise _too_large(self._limits)  # the kernel ended it there
-        raise git_answers.explain(ended.errors, has_token=self._has_token)
+        raise git_answers.explain(self._mask.hide(ended.errors), has_token=self._has_token)
+
+
+def _choose(output: Path, ref: str | None) -> Wanted:
+    names = git_answers.parse_names(output.read_text(encoding="utf-8", errors="replace"))
+    return git_answers.choose(names, ref)
 
 
 def _unpack(tar: Path, into: Path, limits: UnpackLimits) -> None:

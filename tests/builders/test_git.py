@@ -185,9 +185,11 @@ async def test_token_is_in_no_command_line_and_on_no_disk_and_a_cancel_ends_git(
     assert list(folder.parent.iterdir()) == []
 
 
+@pytest.mark.parametrize("asks_first", [False, True])
 async def test_token_is_not_carried_to_another_server(
-    server: GitServer, heard: Heard, folder: Path, tmp_path: Path
+    server: GitServer, heard: Heard, folder: Path, tmp_path: Path, *, asks_first: bool
 ) -> None:
+    server.token = TOKEN if asks_first else None
     server.publish("app", {"a.txt": "one"})
     with serving(tmp_path / "others") as other:
         other.token = TOKEN
@@ -199,6 +201,15 @@ async def test_token_is_not_carried_to_another_server(
 
     assert other.seen
     assert {credentials for _, credentials in other.seen} == {""}
+
+
+async def test_token_that_a_server_says_back_is_hidden(server: GitServer, heard: Heard, folder: Path) -> None:
+    server.token, server.failure = TOKEN, f"out of order for {TOKEN}"
+
+    with pytest.raises(BuildFailed) as failure:
+        await fetcher().fetch(server.address("app"), ref=None, token=TOKEN, into=folder, report=heard)
+
+    assert TOKEN not in failure.value.message
 
 
 async def test_repository_that_has_moved_on_its_server_is_found(
