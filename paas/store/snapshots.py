@@ -30,6 +30,8 @@ class Stored:
     variables: tuple[Boxed, ...] = ()  # of all levels, those that win last
 
 
+# Spelt out: for each IN list SQLite makes a table of its own, whose memory is taken and given back each time.
+_UNSETTLED = "(n.state = 'queued' OR n.state = 'building' OR n.state = 'starting')"
 _TASK_NAMES = [name.strip() for name in rows.TASK_COLUMNS.split(",")]
 _COLUMNS = [
     *(f"NULL AS t_{name}" for name in _TASK_NAMES),
@@ -51,14 +53,12 @@ _COLUMNS = [
     # Who will answer the app's host, and the environment's, as soon as it is ready, where nobody does yet.
     (
         "(SELECT n.id FROM deployments n WHERE n.app_id = d.app_id"
-        " AND n.state IN ('queued', 'building', 'starting')"
-        " AND n.environment IN ('production', 'development')"
+        f" AND {_UNSETTLED} AND (n.environment = 'production' OR n.environment = 'development')"
         " ORDER BY n.version DESC LIMIT 1) AS coming"
     ),
     (
         "(SELECT n.id FROM deployments n WHERE n.app_id = d.app_id AND n.environment = d.environment"
-        " AND n.state IN ('queued', 'building', 'starting')"
-        " ORDER BY n.version DESC LIMIT 1) AS coming_there"
+        f" AND {_UNSETTLED} ORDER BY n.version DESC LIMIT 1) AS coming_there"
     ),
     f"{variables.OF_DEPLOYMENT} AS variables",
 ]
