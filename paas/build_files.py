@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from paas.artifacts import ArtifactFiles, sync_folder
 from paas.core.errors import Conflict, Unavailable
 from paas.core.ids import BuildId
 from paas.launching import children
+
+logger = logging.getLogger(__name__)
 
 WORKSPACE = "workspace"
 
@@ -114,6 +117,9 @@ class BuildFiles:
 
 
 async def _remove(folder: Path) -> None:
-    await children.delete(folder)
+    try:
+        await children.delete(folder)
+    except OSError as error:  # it is tried again before the next build, and this one's end says more
+        logger.warning("Cannot leave a workspace: %s", error, extra={"event": "build.left"})
     with contextlib.suppress(OSError):  # an archive is beside it
         await asyncio.to_thread(folder.parent.rmdir)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -165,7 +166,14 @@ class Building:
             return folder, build
         archive = world.files.archive(build.id, source.sha256 or "")
         wanted = source.path or build.options.dockerfile or DOCKERFILE_NAME
-        return await asyncio.to_thread(unpack_source, archive, folder, world.unpack, wanted=wanted), build
+        unpacking = asyncio.get_running_loop().run_in_executor(
+            None, functools.partial(unpack_source, archive, folder, world.unpack, wanted=wanted)
+        )
+        try:
+            return await asyncio.shield(unpacking), build
+        except asyncio.CancelledError:
+            await asyncio.wait([unpacking])  # else it would fill the folder again that is about to go
+            raise
 
     async def _look(self, root: Path, build: Build, variables: BuildVariables) -> _Found:
         """Find what is built of a source, and how: as was asked, as its manifest says, or as it looks."""
