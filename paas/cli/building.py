@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paas.cli import output, packing
+from paas.cli.build_views import Build
 from paas.cli.client import UNREACHABLE, Client, decode
 from paas.cli.packing import Package
 from paas.cli.problems import INTERRUPTED, Problem
 from paas.cli.session import Session
-from paas.cli.views import App, Build, LogEntry
+from paas.cli.views import App, LogEntry
 
 DOCKERFILE = "Dockerfile"
 SUCCEEDED = "succeeded"

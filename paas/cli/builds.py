@@ -6,12 +6,14 @@ import click
 
 from paas.cli import apps, building, output
 from paas.cli.apps import APP, AppName
+from paas.cli.build_views import Build, BuildPage, BuildSource
 from paas.cli.client import Client, decode
 from paas.cli.problems import Problem
 from paas.cli.session import Session, common_options, verb
-from paas.cli.views import App, AppPage, Build, BuildPage, LogEntry
+from paas.cli.views import App, AppPage, LogEntry
 
-HEADERS = ("BUILD", "STATE", "APP", "BEGUN", "TOOK", "SIZE", "REASON")
+HEADERS = ("BUILD", "STATE", "APP", "SOURCE", "RECIPE", "BEGUN", "TOOK", "REASON")
+STATES = ("queued", "running", "succeeded", "failed", "cancelled")
 COLOURS = {"succeeded": "green", "running": "cyan", "queued": "cyan", "failed": "red", "cancelled": "yellow"}
 SHORT_ID = 8
 ID_LENGTH = 36
@@ -31,18 +33,19 @@ def builds_command(ctx: click.Context) -> None:
 
 @builds_command.command("ls")
 @click.argument("name", metavar="[APP]", type=APP, required=False)
+@click.option("--state", type=click.Choice(STATES), help="Those that are in this state.")
 @verb
-def ls_command(session: Session, name: AppName | None = None) -> None:
+def ls_command(session: Session, name: AppName | None = None, state: str | None = None) -> None:
     """List the newest builds, of all apps or of APP."""
     client = session.client
     app_id = None if name is None else apps.find(client, name).id
-    raw = client.get("/api/v1/builds", {"page_size": SHOWN, "app_id": app_id})
+    raw = client.get("/api/v1/builds", {"page_size": SHOWN, "app_id": app_id, "state": state})
     if session.as_json:
         output.document(raw)
         return
     listed = decode(raw, BuildPage).data
     if not listed:
-        session.say("No builds yet: paas deploy FOLDER, where a Dockerfile lies")
+        session.say("No such builds" if name or state else "No builds yet: paas deploy FOLDER")
         return
     titles = _titles(client)
     output.table(
@@ -66,13 +69,23 @@ def show_command(session: Session, build_id: str) -> None:
     output.fields(
         [
             ("app", _titles(session.client).get(build.app_id, build.app_id)),
+            ("source", _source(build.source)),
+            ("commit", build.source.commit),
+            ("folder", build.source.path or None),
+            ("environment", build.environment),
+            ("recipe", build.recipe),
+            ("commands", " && ".join(build.commands) or None),
+            ("start", build.start),
             ("dockerfile", build.dockerfile),
             ("stage", build.target),
             ("sent", None if build.context_size is None else output.size(build.context_size)),
             ("asked", output.ago(build.created_at)),
             ("took", _took(build)),
+            ("same as", build.reused_build_id and f"build {build.reused_build_id}"),
+            ("artifact", build.artifact_id),
             ("image", build.image),
             ("size", None if build.image_size is None else output.size(build.image_size)),
+            ("deployed as", build.deployment_id or ("when it is done" if _will_deploy(build) else None)),
             ("reason", build.reason),
         ]
     )
@@ -128,11 +141,31 @@ def _row(build: Build, titles: dict[str, str]) -> tuple[str, ...]:
         build.id[:SHORT_ID],
         build.state,
         titles.get(build.app_id, build.app_id[:SHORT_ID]),
+        _short_source(build.source),
+        build.recipe or "-",
         output.ago(build.started_at) if build.started_at else "-",
         _took(build) or "-",
-        "-" if build.image_size is None else output.size(build.image_size),
         build.reason or "-",
     )
+
+
+def _source(source: BuildSource) -> str:
+    if source.url is None:
+        return "an archive that was sent"
+    return source.url if source.ref is None else f"{source.url} at {source.ref}"
+
+
+def _short_source(source: BuildSource) -> str:
+    """Name the repository without its server, and the commit as people write it."""
+    if source.url is None:
+        return "archive"
+    name = "/".join(source.url.removesuffix(".git").rsplit("/", 2)[-2:])
+    at = source.commit[:SHORT_ID] if source.commit else source.ref
+    return name if at is None else f"{name}@{at}"
+
+
+def _will_deploy(build: Build) -> bool:
+    return build.deploy and build.state in building.UNFINISHED_STATES
 
 
 def _took(build: Build) -> str | None:

@@ -10,10 +10,11 @@ import click
 
 from paas.cli import apps, environments, output, rollout, watching
 from paas.cli.apps import AppName, app_argument
+from paas.cli.build_views import Build, BuildSource
 from paas.cli.client import Client, decode
 from paas.cli.problems import Problem
 from paas.cli.session import Session, verb
-from paas.cli.views import Artifact, Build, Deployment, Environment, Released, Source
+from paas.cli.views import Artifact, Deployment, Environment, Released
 
 HEADERS = ("VERSION", "STATE", "ENVIRONMENT", "DEPLOYED", "WHAT", "REASON")
 COLOURS = {"active": "green", "failed": "red", "queued": "cyan", "building": "cyan", "starting": "cyan"}
@@ -133,7 +134,7 @@ def _names(client: Client, found: list[Deployment]) -> Names:
         artifacts[str(artifact_id)] = "deleted" if raw is None else decode(raw, Artifact).name
     for build_id in {each.build_id for each in found} - {None}:
         raw = _read(client, f"/api/v1/builds/{build_id}")
-        source = Source() if raw is None else decode(raw, Build).source
+        source = BuildSource() if raw is None else decode(raw, Build).source
         if source.commit is not None:
             ref = "" if source.ref in (None, source.commit) else f" of {source.ref}"
             commits[str(build_id)] = source.commit[:SHORT_COMMIT] + ref

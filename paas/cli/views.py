@@ -231,35 +231,6 @@ class RegistryPage(Record, frozen=True, kw_only=True):
     total: int
 
 
-class Source(Record, frozen=True, kw_only=True):
-    commit: str | None = None
-    ref: str | None = None
-
-
-class Build(Record, frozen=True, kw_only=True):
-    id: str
-    source: Source = Source()
-    app_id: str
-    state: str
-    created_at: datetime
-    reason: str | None = None
-    dockerfile: str | None = None
-    target: str | None = None
-    context_size: int | None = None
-    artifact_id: str | None = None
-    deployment_id: str | None = None
-    image: str | None = None
-    image_id: str | None = None
-    image_size: int | None = None
-    started_at: datetime | None = None
-    ended_at: datetime | None = None
-
-
-class BuildPage(Record, frozen=True, kw_only=True):
-    data: tuple[Build, ...]
-    total: int
-
-
 class LogEntry(Record, frozen=True, kw_only=True):
     timestamp: datetime
     message: str

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from paas.core.builds import DOCKERFILE, Build
 from paas.core.errors import Stale
-from paas.core.ids import AppId, ArtifactId, BuildId
+from paas.core.ids import AppId, BuildId
 from paas.core.states import UNFINISHED_BUILD, BuildState
 from paas.store import feed, rows
 from paas.store.database import Reader, Tx
@@ -133,11 +133,12 @@ async def finished_like(reader: Reader, build: Build) -> list[Build]:
     return [rows.build(row) for row in found]
 
 
-async def maker_of(reader: Reader, app_id: AppId, artifact_id: ArtifactId) -> BuildId | None:
-    """Name the newest build of an app that came to this artifact."""
+async def maker_of(reader: Reader, app_id: AppId, made: str) -> BuildId | None:
+    """Name the newest build of an app that came to this artifact or image, of which `made` is the id."""
     value = await reader.value(
-        "SELECT id FROM builds WHERE artifact_id = ? AND app_id = ? ORDER BY ended_at DESC LIMIT 1",
-        (artifact_id, app_id),
+        "SELECT id FROM builds WHERE app_id = ?1 AND ?2 IN (artifact_id, image_id)"
+        " ORDER BY ended_at DESC LIMIT 1",
+        (app_id, made),
     )
     return None if value is None else BuildId(str(value))
 

@@ -45,9 +45,9 @@ class Versions:
     ) -> Deployment:
         """Add a deployment, to be poked after the transaction.
 
-        Which build's result it runs is found by its artifact where it is not said. `env` are variables of
-        its own, over those of the app and the environment; null takes one of those away. `env_of` names a
-        deployment of the app whose own variables it gets, secrets included, below `env`.
+        Which build's result it runs is found by its artifact or image where it is not said. `env` are
+        variables of its own, over those of the app and the environment; null takes one of those away.
+        `env_of` names a deployment of the app whose own variables it gets, secrets included, below `env`.
 
         Raises Invalid for an artifact that is not there, for too many variables and for what fits no
         host, Conflict for a port, or a host of a new environment, that another has, and Unavailable if
@@ -106,7 +106,8 @@ class Versions:
 
 
 async def _maker_of(reader: Reader, app: App, spec: Spec) -> BuildId | None:
-    return None if spec.artifact_id is None else await builds.maker_of(reader, app.id, spec.artifact_id)
+    made = spec.artifact_id or spec.image
+    return None if made is None else await builds.maker_of(reader, app.id, made)
 
 
 async def _free_sha(reader: Reader, app: App, environment: str) -> str:
