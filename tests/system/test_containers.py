@@ -173,3 +173,20 @@ async def test_a_crowd_at_a_sleeper_starts_one_container(ship: Hull) -> None:
 
     assert {answer.status for answer in answers} == {200}
     assert len(ship.containers(running_only=True)) == 1
+
+
+async def test_a_worker_and_a_release_command_run_beside_what_an_image_runs(ship: Hull) -> None:
+    say = "sh -c 'echo \"$PAAS_PROCESS at ${PORT:-no port}\"; test $PAAS_PROCESS = release || sleep 1000'"
+    image = ship.image(env={"TEXT": "served"})
+
+    deployment = await ship.deploy("web", image, processes={"worker": {"command": say}}, release=say)
+    log = await ship.agent.until(
+        lambda: ship.agent.logs(deployment["id"]), lambda found: len(found) >= len(("release", "worker"))
+    )
+
+    assert set(log) == {"release at no port", "worker at no port"}
+    assert (await ship.agent.get("web")).text.strip() == "served"
+    running = await ship.agent.tasks(deployment["id"], "running")
+    assert sorted(task["process"] for task in running) == ["web", "worker"]
+    await ship.agent.ask("POST", f"/api/v1/deployments/{deployment['id']}/sleep")
+    await ship.agent.until_asleep(deployment["id"])

@@ -67,6 +67,23 @@ async def test_what_outlives_a_killed_agent_is_adopted(agent: Agent) -> None:
     assert asleep["clock"] == before["clock"]
 
 
+async def test_a_release_command_goes_on_while_the_agent_is_away_and_runs_once(agent: Agent) -> None:
+    procfile = b"web: python3 server.py\nrelease: echo began; until test -e $HOME/go; do sleep 0.05; done\n"
+    begun = await agent.begin(
+        "hello", archive({"server.py": SERVER, "Procfile": procfile}), env={"VERSION": "1"}
+    )
+    await agent.until(lambda: agent.logs(begun["id"]), lambda log: log == ["began"])
+
+    agent.kill()
+    (home,) = (agent.state / "homes").iterdir()
+    (home / "go").touch()
+    agent.start()
+
+    assert (await agent.settled(begun["id"]))["status"] == "running"
+    assert await agent.logs(begun["id"]) == ["began"]
+    assert (await agent.get("hello")).text == "1"
+
+
 async def test_a_release_command_that_fails_leaves_the_old_version_serving(agent: Agent) -> None:
     await agent.deploy("hello", PROGRAM, env={"VERSION": "1"})
     answers: list[str] = []
