@@ -128,33 +128,27 @@ async def test_repository_is_fetched_built_and_deployed(
     assert "Hint: write them into paas.toml" in refused.err
 
 
-async def test_archive_is_built_and_deployed(
+async def test_folder_and_archive_of_source_are_built_by_the_agent(
     agent: Agent, paas: Command, program: Program, tmp_path: Path
 ) -> None:
-    source = program("server")
-    archive = tmp_path / "web-site.zip"
+    site, archive = tmp_path / "site", tmp_path / "web-site.zip"
+    for name in (".git/HEAD", "node_modules/left-pad/index.js", "docs/.venv/bin/activate"):
+        (site / name).parent.mkdir(parents=True)
+        (site / name).write_text("never sent")
+    (site / ".venv").symlink_to("/usr")
+    (site / "index.html").write_text("welcome")
     with zipfile.ZipFile(archive, "w") as file:
-        file.write(source, "server")
+        file.write(program("server"), "server")
         file.writestr("Procfile", "web: ./server\n")
 
-    result = paas.ok("deploy", "--zip", archive, "-e", "COLOUR=blue")
+    built = paas.ok("deploy", site)
+    sent = paas.ok("deploy", "--zip", archive, "-e", "COLOUR=blue")
 
-    assert "//web-site-default.localhost" in result.lines[-1]
-    assert (await agent.get("web-site")).body == b"blue"
-
-
-async def test_folder_of_source_is_built_by_the_agent(agent: Agent, paas: Command, tmp_path: Path) -> None:
-    for name in (".git/HEAD", "node_modules/left-pad/index.js", "docs/.venv/bin/activate"):
-        (tmp_path / "site" / name).parent.mkdir(parents=True)
-        (tmp_path / "site" / name).write_text("never sent")
-    (tmp_path / "site" / ".venv").symlink_to("/usr")
-    (tmp_path / "site" / "index.html").write_text("welcome")
-
-    result = paas.ok("deploy", tmp_path / "site")
-
-    assert "       Building by the recipe static" in result.lines
+    assert "       Building by the recipe static" in built.lines
     assert (await agent.get("site")).body == b"welcome"
     assert (await agent.get("site", "/node_modules/left-pad/index.js")).status == 404
+    assert "//web-site-default.localhost" in sent.lines[-1]
+    assert (await agent.get("web-site")).body == b"blue"
 
 
 @pytest.mark.parametrize(
@@ -178,16 +172,20 @@ def test_options_that_contradict_each_other_are_refused(
 
 
 @pytest.mark.parametrize(
-    ("files", "recipe"),
+    ("files", "build"),
     [
-        ({"Dockerfile": "FROM scratch\n"}, "dockerfile"),
+        ({"Dockerfile": "FROM scratch\n"}, {"recipe": "dockerfile"}),
         ({"Procfile": "web: ./server\n"}, None),
-        ({"package.json": '{"scripts": {"start": "node \\"a b\\".js"}}', "package-lock.json": "{}"}, "node"),
-        ({"index.html": "hello"}, "static"),
+        (
+            {"package.json": '{"scripts": {"start": "node a.js"}}', "package-lock.json": "{}"},
+            {"recipe": "node"},
+        ),
         ({"notes.txt": "hello"}, None),
     ],
 )
-def test_init_writes_what_it_finds(tmp_path: Path, files: dict[str, str], recipe: str | None) -> None:
+def test_init_writes_what_it_finds(
+    tmp_path: Path, files: dict[str, str], build: dict[str, str] | None
+) -> None:
     folder = tmp_path / "My Site"
     folder.mkdir()
     for name, content in files.items():
@@ -196,15 +194,24 @@ def test_init_writes_what_it_finds(tmp_path: Path, files: dict[str, str], recipe
     with commanding("http://127.0.0.1:9") as paas:
         paas.folder = folder
         result = paas.ok("init")
-        again = paas("init")
-        forced = paas.ok("init", "--force", "--name", "other", "--json")
 
     assert result.lines[0].startswith("-----> Wrote paas.toml: my-site, ")
-    assert again.code == 1
-    assert "paas.toml: it is there" in again.err
-    assert json.loads(forced.out)["name"] == "other"
     written = tomllib.loads((folder / "paas.toml").read_text())
-    assert written == {"name": "other"} | ({"build": {"recipe": recipe}} if recipe else {})
+    assert written == {"name": "my-site"} | ({"build": build} if build else {})
+
+
+def test_init_writes_over_a_manifest_only_when_told_to(tmp_path: Path) -> None:
+    (tmp_path / "paas.toml").write_text('name = "mine"\n')
+
+    with commanding("http://127.0.0.1:9") as paas:
+        refused = paas("init", tmp_path)
+        kept = (tmp_path / "paas.toml").read_text()
+        forced = paas.ok("init", tmp_path, "--force", "--name", "other", "--json")
+
+    assert refused.code == 1
+    assert "paas.toml: it is there" in refused.err
+    assert kept == 'name = "mine"\n'
+    assert json.loads(forced.out)["name"] == "other"
 
 
 def test_init_does_not_hide_a_zectre_yaml(tmp_path: Path) -> None:
