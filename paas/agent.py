@@ -170,6 +170,7 @@ async def _examine(config: Config, user: AppsUser, parts: Parts, proxy_port: int
         doctor.check_limits(parts.driver.limits_in_force()),
         doctor.check_user(user),
         doctor.check_git(),
+        doctor.check_builds(find_builds_user(config.builds.user)),
         engine,
     ]
     containers = parts.containers.peek()

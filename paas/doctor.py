@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Awaitable, Mapping
 from pathlib import Path
 
-from paas.apps_user import AppsUser
+from paas.apps_user import AppsUser, BuildsUser
 from paas.core.checks import Check
 from paas.core.errors import PaasError
 
@@ -53,6 +53,18 @@ def check_git() -> Check:
         detail = "not installed: no app can be fetched from a Git server"
         return Check(name=name, ok=True, detail=detail, fix="apt-get install -y git")
     return Check(name=name, ok=True, detail=found)
+
+
+def check_builds(user: BuildsUser) -> Check:
+    """Look whether native builds are kept apart; nothing is wrong where nobody builds."""
+    name = "native builds"
+    if user.missing is not None:
+        return Check(name=name, ok=True, detail=user.missing, fix=_INSTALL)
+    whose = "as the agent does" if user.ids is None else f"as user id {user.ids[0]}"
+    if shutil.which("bwrap") is None:
+        detail = f"they run {whose}, and without bubblewrap can read what all users of the machine can"
+        return Check(name=name, ok=True, detail=detail, fix="apt-get install -y bubblewrap")
+    return Check(name=name, ok=True, detail=f"they run {whose}, with bubblewrap")
 
 
 async def check_proxy_reach(find_gateway: Awaitable[str], proxy_host: str, proxy_port: int) -> Check:

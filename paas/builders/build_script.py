@@ -1,8 +1,12 @@
 """The shell script that one build is, and what it takes from there to a program's Procfile."""
 
+import functools
+import marshal
 import re
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
+from importlib.util import MAGIC_NUMBER, source_hash
 from pathlib import Path
 
 from paas.builders.archive import PROCFILE, PROCFILE_LIMIT
@@ -69,8 +73,21 @@ def added_files(tree: Path, start: str | None) -> dict[str, bytes]:
     if text is not None:
         added[PROCFILE] = text
         if STATIC_SERVER.encode() in text:
-            added[STATIC_SERVER] = Path(__file__).with_name("static_server.py").read_bytes()
+            added |= _static_server()
     return added
+
+
+@functools.cache
+def _static_server() -> dict[str, bytes]:
+    """Give the server's source, and its compiled form for a `python3` of the agent's own version."""
+    name = f"{STATIC_SERVER}.py"
+    path = f"{OWN_FOLDER}/{name}"
+    source = Path(__file__).with_name(name).read_bytes()
+    code = marshal.dumps(compile(source, path, "exec"))
+    # PEP 552: found by its version, and never compared with the source.
+    header = MAGIC_NUMBER + (1).to_bytes(4, "little") + source_hash(source)
+    compiled = f"{OWN_FOLDER}/__pycache__/{STATIC_SERVER}.{sys.implementation.cache_tag}.pyc"
+    return {path: source, compiled: header + code}
 
 
 def _after_profile(command: str) -> str:

@@ -7,11 +7,13 @@ from paas.core.recipes import RecipeRow
 
 OWN_FOLDER = ".paas"  # what builds add to a program
 PROGRAM = f"{OWN_FOLDER}/program"
-STATIC_SERVER = f"{OWN_FOLDER}/static_server.py"
+STATIC_SERVER = "static_server"  # a module in that folder
 
 STATIC, PROCFILE, EXECUTABLE, CUSTOM = "static", "procfile", "executable", "custom"
 PUBLISHED = ("public", "dist", "build", "out", "_site", "site", ".")  # where sites are, the first wins
-SERVE = f"python3 -ISE {STATIC_SERVER} {' '.join(PUBLISHED)}"
+# Imported, not run as a script: of those Python keeps no compiled form, and every start would compile it.
+_SERVER = f'import sys; sys.path.insert(0, "{OWN_FOLDER}"); import {STATIC_SERVER}; {STATIC_SERVER}.main()'
+SERVE = f"exec python3 -ISE -c '{_SERVER}' {' '.join(PUBLISHED)}"
 
 _PIP_CACHE = ("~/.cache/pip", "~/.cache/uv")
 _PIP = {"python3": "apt-get install python3", "pip3": "apt-get install python3-pip"}

@@ -87,12 +87,6 @@ class SourcePrograms:
             await asyncio.shield(_clear(folders))
         return program
 
-    async def describe(self, trial: Path) -> str:
-        """Say how builds are kept apart here."""
-        sandbox = await self._opened(trial)
-        whose = "as the agent's own user" if sandbox.user is None else f"as user id {sandbox.user.uid}"
-        return f"{whose}, {'in a sandbox' if sandbox.bwrap else 'without a sandbox'}"
-
     async def _opened(self, workspace: Path) -> Sandbox:
         """Find out once what this machine allows."""
         async with self._opening:
@@ -145,6 +139,8 @@ class SourcePrograms:
         if self._settings.no_user is not None:
             raise Unavailable(self._settings.no_user, hint="install.sh makes it")
         sandbox = await self._opened(order.workspace)
+        if sandbox.bwrap is None:
+            await report.say(["Without bubblewrap this build can read what all users of the machine can."])
         await self._prepare(order, sandbox, folders, kept)
         containment = Containment(order.build_id, sandbox, self._cgroups)
         async with self._alone if containment.is_shared else contextlib.nullcontext():

@@ -1,6 +1,6 @@
 """A web server for one folder of files. It is copied into programs, and runs there alone: nothing of paas.
 
-    python3 -ISE static_server.py FOLDER...    # the first with an index.html, else the first that is there
+    python3 -ISE -c "..." FOLDER...    # the first with an index.html, else the first that is there
 
 Listens at $HOST:$PORT. Only modules of C are imported, since every start after a sleep waits for it.
 RFC 9110, RFC 9112.

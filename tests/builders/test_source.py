@@ -1,6 +1,7 @@
 """Programs out of source: what comes of them, what is kept for the next, and why they fail."""
 
 import contextlib
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,6 +64,7 @@ async def test_a_static_site_brings_its_server(builds: Rig) -> None:
 
     found = contents(program)
     assert found["Procfile"] == f"web: {SERVE}\n"
+    assert f".paas/__pycache__/static_server.{sys.implementation.cache_tag}.pyc" in found
     assert "sendfile" in found[".paas/static_server.py"]
 
 

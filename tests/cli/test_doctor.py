@@ -22,6 +22,7 @@ async def test_it_looks_at_agent_and_machine(agent: Agent, paas: Command) -> Non
     assert checks["agent"]["ok"]
     assert checks["disk"]["ok"]
     assert checks["git"]["ok"]
+    assert checks["native builds"]["ok"]
     assert found["ok"] == all(check["ok"] for check in found["checks"])
     assert all(check["fix"] for check in found["checks"] if not check["ok"])
 
