@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 # Events after which a namespace may have other apps, or an app another address.
 CHANGES = frozenset(
-    {"app.created", "app.deleted", "app.port_assigned"}
+    {"app.created", "app.deleted", "app.port_assigned", "environment.deleted"}
     | {"deployment.queued", "deployment.changed", "deployment.active"}
 )
 
@@ -72,13 +72,16 @@ class Neighbours:
         if address is None:
             self._tell()
             return _NOTHING
-        env, hosts = {}, {}
+        env: dict[str, str] = {}
+        hosts: dict[str, str] = {}
         for each in others:
             url = self._url(each, address)
             if url is not None:
                 env[_variable(each.name)] = url
             if own_network:
-                hosts[f"{each.subdomain}.{self._domain}"] = address
+                hosts |= dict.fromkeys(
+                    (f"{label}.{self._domain}" for label in (each.subdomain, each.label)), address
+                )
         return Surroundings(env=env, hosts=hosts)
 
     async def _apps(self, namespace: str, environment: str) -> tuple[Neighbour, ...]:
@@ -95,7 +98,7 @@ class Neighbours:
             return f"tcp://{_in_url(address)}:{app.tcp_port}"
         if not self._place.port:
             return None
-        return f"http://{app.subdomain}.{self._domain}:{self._place.port}"
+        return f"http://{app.label}.{self._domain}:{self._place.port}"
 
     def _forget(self, touched: frozenset[str]) -> None:
         if not CHANGES.isdisjoint(touched):

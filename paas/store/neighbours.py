@@ -14,6 +14,7 @@ class Neighbour:
     app_id: AppId
     name: str
     subdomain: str
+    label: str  # of the host that is meant: its environment's, where that is the asker's own, else the app's
     tcp_port: int | None  # of the proxy's, if it speaks no HTTP
 
 
@@ -30,15 +31,22 @@ _MEANT = (
 async def of_namespace(reader: Reader, namespace: str, environment: str) -> tuple[Neighbour, ...]:
     """List the oldest apps of a namespace that were deployed, as one in an environment is to see them."""
     found = await reader.all(
-        "SELECT a.id, a.name, a.subdomain, p.port FROM"
+        "SELECT a.id, a.name, a.subdomain, coalesce(e.label, a.subdomain) AS label, p.port FROM"
         " (SELECT id, name, subdomain FROM apps WHERE namespace = ?1 AND deleted_at IS NULL"
         " ORDER BY created_at, id LIMIT ?3) a"
         f" JOIN deployments d ON d.id = {_MEANT}"
+        " LEFT JOIN environments e ON e.app_id = a.id AND e.slug = d.environment AND e.slug = ?2"
         " LEFT JOIN tcp_ports p ON p.app_id = a.id AND p.environment = d.environment"
         " AND json_extract(d.spec, '$.networking.protocol') = 'tcp'",
         (namespace, environment, MOST_TOLD),
     )
     return tuple(
-        Neighbour(app_id=row["id"], name=row["name"], subdomain=row["subdomain"], tcp_port=row["port"])
+        Neighbour(
+            app_id=row["id"],
+            name=row["name"],
+            subdomain=row["subdomain"],
+            label=row["label"],
+            tcp_port=row["port"],
+        )
         for row in found
     )

@@ -13,7 +13,9 @@ TCP = {"protocol": "tcp"}
 async def _variables(agent: Agent, app: str) -> dict[str, str]:
     """Read what a running app was told of others."""
     found: Json = json.loads((await agent.get(app)).body)
-    return {name: value for name, value in found.items() if name.startswith("PAAS_")}
+    return {
+        name: value for name, value in found.items() if name.startswith("PAAS_") and name.endswith("_URL")
+    }
 
 
 async def test_a_woken_app_wakes_its_own_database(agent: Agent) -> None:
@@ -39,6 +41,22 @@ async def test_a_database_that_came_later_is_found_from_the_next_start_on(agent:
     assert (await agent.get("shop", "/late")).text == "/late\n"
 
 
+async def test_an_app_asks_others_in_its_own_environment_where_they_are_there(agent: Agent) -> None:
+    for environment in ("production", "staging"):
+        await agent.deploy("one", ENVIRONMENT, environment=environment)
+    await agent.deploy("asker", ENVIRONMENT, environment="staging")
+    in_staging = json.loads((await agent.get("asker-default-staging.localhost")).body)["PAAS_ONE_URL"]
+
+    app = await agent.app("one")
+    await agent.ask("DELETE", f"/api/v1/apps/{app['id']}/environments/staging", expect=204)
+    await agent.deploy("asker", ENVIRONMENT, environment="staging")
+
+    later = json.loads((await agent.get("asker-default-staging.localhost")).body)["PAAS_ONE_URL"]
+    port = agent.proxy_url.rpartition(":")[2]
+    assert in_staging == f"http://one-default-staging.localhost:{port}"
+    assert later == f"http://one-default.localhost:{port}"
+
+
 async def test_each_app_is_told_of_the_others_of_its_namespace(agent: Agent) -> None:
     one = await agent.deploy("one", ENVIRONMENT, idle_timeout_secs=IDLE_SECS)
     database = await agent.deploy("My-DB2", LINES, networking=TCP)
@@ -57,7 +75,7 @@ async def test_each_app_is_told_of_the_others_of_its_namespace(agent: Agent) -> 
 
     by_tcp = {"PAAS_MY_DB2_URL": f"tcp://127.0.0.1:{port}"}
     proxy_port = agent.proxy_url.rpartition(":")[2]
-    assert told_one == by_tcp | {"PAAS_TWO_URL": f"http://two-default.localhost:{proxy_port}"}
+    assert told_one == by_tcp | {"PAAS_TWO_URL": f"http://two-default-development.localhost:{proxy_port}"}
     assert told_two == by_tcp | {"PAAS_ONE_URL": "mine"}
 
 
