@@ -106,7 +106,7 @@ def _followed(session: Session, app: App, made: Build, afterwards: str) -> Build
             exit_code=INTERRUPTED,
         ) from None
     if ended.state != SUCCEEDED:
-        reason = output.printable(ended.reason or f"it is {ended.state}")
+        reason = output.printable(ended.reason or f"it is {ended.state}").removeprefix("cannot build: ")
         raise Problem(f"cannot build {app.title}: {reason}", code="BUILD_FAILED")
     return ended
 

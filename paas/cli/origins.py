@@ -10,7 +10,8 @@ from paas.cli.building import Repository, Wish
 from paas.cli.deploy_options import DeployOptions
 from paas.cli.problems import Problem
 from paas.core.builds import DOCKERFILE as DOCKERFILE_RECIPE
-from paas.core.errors import BadManifest, BuildFailed
+from paas.core.errors import BadManifest, BuildFailed, Invalid
+from paas.core.sources import check_path, check_ref, check_url
 from paas.manifest import BuildSection, Manifest, of_folder, read
 
 AS_THEY_ARE = frozenset({"procfile", "executable"})  # recipes that have nothing to build
@@ -77,6 +78,12 @@ def is_ready(folder: Path) -> bool:
 
 def _git(options: DeployOptions) -> Origin:
     wishes.refuse_with_git(options)
+    try:  # before an app is made for it
+        check_url(options["git"] or "", field="--git")
+        check_ref(options["ref"] or "main", field="--ref")
+        check_path(options["git_path"] or "", field="--path")
+    except Invalid as error:
+        raise Problem(error.message, hint=error.hint, code=error.code) from error
     return Origin(
         repository=Repository(
             url=options["git"] or "",

@@ -200,6 +200,26 @@ def test_init_writes_what_it_finds(
     assert written == {"name": "my-site"} | ({"build": build} if build else {})
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--git", "file:///etc"), "'file:///etc'"),
+        (("--git", "https://me:secret@example.com/x"), "a name or a password"),
+        (("--git", "https://example.com/x", "--ref", "-x"), "no branch, tag or commit"),
+        (("--git", "https://example.com/x", "--path", "../y"), "not a path inside"),
+    ],
+)
+def test_what_cannot_be_fetched_is_refused_before_anything_is_made(
+    arguments: tuple[str, ...], words: str
+) -> None:
+    with commanding("http://127.0.0.1:9") as paas:
+        result = paas("deploy", *arguments)
+
+    assert result.code == 1
+    assert words in result.err
+    assert "secret" not in result.err
+
+
 def test_init_writes_over_a_manifest_only_when_told_to(tmp_path: Path) -> None:
     (tmp_path / "paas.toml").write_text('name = "mine"\n')
 
