@@ -19,7 +19,8 @@ SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}")
 COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")  # SHA-1, or SHA-256
 LARGEST_NUMBER = 2**53  # of a pull request
 BRANCHES, TAGS = "refs/heads/", "refs/tags/"
-BUILT_ACTIONS = frozenset({"opened", "reopened", "synchronize"})
+UPDATED = "synchronize"
+BUILT_ACTIONS = frozenset({"opened", "reopened", UPDATED})
 # What people write into a commit's message to have it left alone: GitHub's own words, and one more.
 SKIPS = ("[skip ci]", "[ci skip]", "[no ci]", "[skip actions]", "[actions skip]", "[skip deploy]")
 
@@ -41,6 +42,7 @@ class Proposed:
     branch: str
     commit: str
     is_foreign: bool  # its commits are in another repository: a fork
+    is_update: bool  # of one that was opened before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +186,7 @@ def _proposed(event: _PullRequestEvent) -> News:
         branch=head.ref,
         commit=_commit(head.sha),
         is_foreign=head.repo is None or not head.repo.keys & base.keys,
+        is_update=event.action == UPDATED,
     )
 
 

@@ -33,6 +33,16 @@ async def outcome_of(reader: Reader, app_id: AppId, delivery_id: str) -> Outcome
     return None if text is None else _outcome.decode(str(text))
 
 
+async def have_ended(reader: Reader, app_id: AppId, slug: str) -> bool:
+    """Say whether a delivery has had this environment deleted."""
+    found = await reader.value(
+        "SELECT count(*) FROM deliveries WHERE app_id = ? AND outcome ->> '$.action' = 'delete_environment'"
+        " AND outcome ->> '$.environment' = ?",
+        (app_id, slug),
+    )
+    return bool(found)
+
+
 async def forget(tx: Tx, *, before: float) -> None:
     """Delete what came before a moment."""
     await tx.write("DELETE FROM deliveries WHERE received_at < ?", (before,))

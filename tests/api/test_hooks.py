@@ -365,6 +365,21 @@ async def test_a_closed_pull_request_takes_builds_and_environment_with_it(api: A
     assert (status, answer["outcomes"][0]["action"]) == (HTTPStatus.OK, "none")
 
 
+async def test_a_push_that_comes_after_the_end_makes_no_preview_that_nobody_ends(api: Api) -> None:
+    app = await app_of(api, previews=True)
+    await send(api, pull_request("opened"))
+    await send(api, pull_request("closed"))
+
+    status, answer = await send(api, pull_request("synchronize", commit="b" * 40))
+    assert (status, answer["outcomes"][0]["action"]) == (HTTPStatus.OK, "none")
+    assert "pr-7" not in await slugs(api, app)
+
+    await send(api, pull_request("reopened"))
+    status, _ = await send(api, pull_request("synchronize", commit="c" * 40))
+    assert status == HTTPStatus.ACCEPTED
+    assert "pr-7" in await slugs(api, app)
+
+
 async def test_forks_are_not_built_and_nothing_is_without_previews(api: Api) -> None:
     app = await app_of(api, previews=True)
     quiet = await app_of(api, "quiet")

@@ -79,7 +79,7 @@ def test_tags_and_deletions_are_left_alone(fields: dict[str, object], reason: st
 @pytest.mark.parametrize("action", ["opened", "reopened", "synchronize"])
 def test_a_pull_request_names_its_last_commit(action: str) -> None:
     assert read("pull_request", pull_request(action)) == Proposed(
-        number=7, branch="feature", commit=COMMIT, is_foreign=False
+        number=7, branch="feature", commit=COMMIT, is_foreign=False, is_update=action == "synchronize"
     )
 
 

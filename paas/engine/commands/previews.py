@@ -11,7 +11,7 @@ from paas.engine.commands.environments import EnvironmentCommands
 from paas.engine.commands.from_source import queue
 from paas.engine.commands.versions import existing_app
 from paas.github.deliveries import Proposed, Settled
-from paas.store import environments, reports
+from paas.store import deliveries, environments, reports
 from paas.store.database import Tx
 
 
@@ -38,6 +38,9 @@ class Previews:
         if news.is_foreign:
             return _nothing(config, f"pull request {news.number} comes from a fork: it is not built")
         environment = await environments.get(tx, config.app_id, slug)
+        if environment is None and news.is_update and await deliveries.have_ended(tx, config.app_id, slug):
+            # The last push before it was closed may come after that, and nobody would close it again.
+            return _nothing(config, f"pull request {news.number} was closed, and not opened again")
         if environment is None:
             try:
                 app = await existing_app(tx, config.app_id)
