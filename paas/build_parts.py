@@ -1,5 +1,6 @@
 """What builds need, out of the configuration and the parts of the agent that are there already."""
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from paas.core.ids import AppId
 from paas.core.ports import Clock, ImageBuilder
 from paas.engine import sources
 from paas.engine.build_results import Results
-from paas.engine.building import BuildWorld
+from paas.engine.building import Building, BuildWorld
 from paas.engine.commands import Commands
 from paas.engine.variables import Variables
 from paas.launching.users import User
@@ -40,19 +41,21 @@ class BuildParts:
     files: BuildFiles
     logs: BuildLogs
     open_image_builder: Callable[[], Awaitable[ImageBuilder]]
+    choosing_images: asyncio.Lock
     cache_root: Path
     user: tuple[int, int] | None  # who builds natively; None: the agent's own
     no_user: str | None  # why nobody does
 
 
-def build_world(config: Config, parts: BuildParts) -> BuildWorld:
+def opened(config: Config, parts: BuildParts) -> Building:
+    """Wire what builds; nothing is asked or started yet."""
     builds, database = config.builds, parts.database
     unpack = UnpackLimits(bytes=builds.context_bytes, files=builds.context_files)
 
     async def token_for(app_id: AppId, url: str) -> str | None:
         return await sources.git_token(database.reader, parts.vault, app_id, url)
 
-    return BuildWorld(
+    world = BuildWorld(
         database=database,
         clock=parts.clock,
         files=parts.files,
@@ -63,6 +66,7 @@ def build_world(config: Config, parts: BuildParts) -> BuildWorld:
             files=parts.artifacts,
             owning=parts.commands.artifacts.owning,
             versions=parts.commands.versions,
+            choosing_images=parts.choosing_images,
             open_image_builder=parts.open_image_builder,
         ),
         open_image_builder=parts.open_image_builder,
@@ -72,9 +76,8 @@ def build_world(config: Config, parts: BuildParts) -> BuildWorld:
         token_for=token_for,
         unpack=unpack,
         secs=builds.timeout_secs,
-        at_once=builds.at_once,
-        kept_per_app=config.retention.builds_per_app,
     )
+    return Building(world)
 
 
 def _source_settings(config: Config, parts: BuildParts) -> SourceSettings:

@@ -18,7 +18,6 @@ from paas.apps_user import AppsUser, find_builds_user
 from paas.artifacts import ArtifactFiles
 from paas.build_files import BuildFiles
 from paas.build_logs import BuildLogs
-from paas.build_parts import BuildParts, build_world
 from paas.builders.archive import ArchiveBuilder
 from paas.builders.unpack import UnpackLimits
 from paas.config import Config, split_address
@@ -27,7 +26,7 @@ from paas.core.spec import ProcessType
 from paas.drivers.process import ProcessDriver
 from paas.engine import sealing
 from paas.engine.admission import read_host_memory
-from paas.engine.builds import Builds
+from paas.engine.builds import BuildQueue, Builds, Perform
 from paas.engine.commands import Commands, TcpPortRange
 from paas.engine.metering import Metering
 from paas.engine.neighbours import ProxyPlace
@@ -45,6 +44,7 @@ from paas.vault import Vault
 
 if TYPE_CHECKING:
     from paas.containers import Containers
+    from paas.engine.building import Building
 
 
 class SystemClock:
@@ -159,6 +159,30 @@ async def wired(
             poke_builds=builds_poked.set,
             tcp_ports=_tcp_ports(config),
         )
+        choosing_images = asyncio.Lock()
+
+        async def open_building() -> Perform:
+            """Load what builds: an agent that builds nothing does without."""
+            module = await asyncio.to_thread(importlib.import_module, "paas.build_parts")
+            building: Building = module.opened(
+                config,
+                module.BuildParts(
+                    database=database,
+                    clock=clock,
+                    vault=vault,
+                    commands=commands,
+                    artifacts=files,
+                    files=build_files,
+                    logs=build_logs,
+                    open_image_builder=open_image_builder,
+                    choosing_images=choosing_images,
+                    cache_root=state.build_cache,
+                    user=builds_user.ids,
+                    no_user=builds_user.missing,
+                ),
+            )
+            return building.perform
+
         yield Parts(
             state=state,
             world=world,
@@ -169,21 +193,16 @@ async def wired(
             builder=builder,
             logs=logs,
             builds=Builds(
-                build_world(
-                    config,
-                    BuildParts(
-                        database=database,
-                        clock=clock,
-                        vault=vault,
-                        commands=commands,
-                        artifacts=files,
-                        files=build_files,
-                        logs=build_logs,
-                        open_image_builder=open_image_builder,
-                        cache_root=state.build_cache,
-                        user=builds_user.ids,
-                        no_user=builds_user.missing,
-                    ),
+                BuildQueue(
+                    database=database,
+                    clock=clock,
+                    files=build_files,
+                    logs=build_logs,
+                    open_building=open_building,
+                    open_image_builder=open_image_builder,
+                    choosing_images=choosing_images,
+                    at_once=config.builds.at_once,
+                    kept_per_app=config.retention.builds_per_app,
                 ),
                 builds_poked,
             ),

@@ -63,16 +63,20 @@ class Results:
         files: ArtifactBytes,
         owning: asyncio.Lock,
         versions: Versions,
+        choosing_images: asyncio.Lock,
         open_image_builder: Callable[[], Awaitable[ImageBuilder]],
     ) -> None:
-        """`owning` is held by whoever gives bytes an owner, or takes the last one away."""
+        """`owning` is held by whoever gives bytes an owner, or takes the last one away.
+
+        `choosing_images` likewise, of images.
+        """
         self._database = database
         self._clock = clock
         self._files = files
         self._owning = owning
         self._versions = versions
         self._open_image_builder = open_image_builder
-        self.choosing_images = asyncio.Lock()  # held while one gets another owner, or is deleted
+        self._choosing_images = choosing_images
 
     @contextlib.asynccontextmanager
     async def kept(self, program: Program) -> AsyncIterator[Made]:
@@ -102,7 +106,7 @@ class Results:
     async def of_the_same(self, build: Build) -> AsyncIterator[Made | None]:
         """Find what an earlier build of the same made, if that is still there; it stays during the block."""
         for earlier in await builds.finished_like(self._database.reader, build):
-            async with self.choosing_images if earlier.artifact_id is None else self._owning:
+            async with self._choosing_images if earlier.artifact_id is None else self._owning:
                 made = await self._still_there(earlier)
                 if made is not None:
                     yield made

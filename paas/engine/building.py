@@ -49,8 +49,6 @@ class BuildWorld:
     token_for: Callable[[AppId, str], Awaitable[str | None]]  # that a repository is fetched with
     unpack: UnpackLimits
     secs: float  # that a source may take to be had
-    at_once: int
-    kept_per_app: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

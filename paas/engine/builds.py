@@ -3,13 +3,17 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 
+from paas.build_files import BuildFiles
+from paas.build_logs import BuildLogs
 from paas.core.builds import Build
 from paas.core.errors import PaasError, Stale
 from paas.core.ids import BuildId
-from paas.engine.building import Building, BuildWorld
+from paas.core.ports import Clock, ImageBuilder
 from paas.store import builds
+from paas.store.database import Database
 
 logger = logging.getLogger(__name__)
 
@@ -20,16 +24,35 @@ SOURCE_KEPT_SECS = 3600.0  # likewise; that of what is deployed may be built aga
 LAYER_KEPT_SECS = 24 * 3600.0  # as the engine's cache for the next build
 
 
+Perform = Callable[[Build], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildQueue:
+    """What the queue itself needs, and plain settings."""
+
+    database: Database
+    clock: Clock
+    files: BuildFiles
+    logs: BuildLogs
+    open_building: Callable[[], Awaitable[Perform]]  # loads what builds; called once, with the first build
+    open_image_builder: Callable[[], Awaitable[ImageBuilder]]  # likewise loads what nobody needed before
+    choosing_images: asyncio.Lock  # held while one gets another owner, or is deleted
+    at_once: int
+    kept_per_app: int
+
+
 class Builds:
     """Does what the table says is to be done, whoever wrote it there.
 
     One that was under way when the agent ended is done again from its source, in a clean workspace.
     """
 
-    def __init__(self, world: BuildWorld, poked: asyncio.Event) -> None:
+    def __init__(self, world: BuildQueue, poked: asyncio.Event) -> None:
         """`poked` is set by whoever changed the table."""
         self._world = world
-        self._building = Building(world)
+        self._opening = asyncio.Lock()
+        self._perform_opened: Perform | None = None
         self._poked = poked
         self._in_hand: dict[BuildId, asyncio.Task[None]] = {}
         self._is_busy = True  # something is to be done, or it is not known whether
@@ -65,7 +88,7 @@ class Builds:
         world = self._world
         builder = await world.open_image_builder()
         now = world.clock.now()
-        async with world.results.choosing_images:
+        async with world.choosing_images:
             gone = await builder.tidy(
                 await builds.old_layers(world.database.reader, before=now - LAYER_KEPT_SECS),
                 lambda: builds.images_in_use(world.database.reader, ended_after=now - IMAGE_KEPT_SECS),
@@ -95,9 +118,16 @@ class Builds:
         wanted = await builds.with_wanted_sources(self._world.database.reader, ended_after=ended_after)
         return wanted | self._in_hand.keys()
 
+    async def _opened(self) -> Perform:
+        async with self._opening:
+            if self._perform_opened is None:
+                self._perform_opened = await self._world.open_building()
+            return self._perform_opened
+
     async def _perform(self, build: Build) -> None:
         try:
-            await self._building.perform(build)
+            perform = await self._opened()
+            await perform(build)
         except Stale:
             logger.debug("Somebody else moved it first", extra={"event": "stale", "build": build.id})
         except Exception:  # a build may fail, the agent may not

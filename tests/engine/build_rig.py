@@ -21,8 +21,8 @@ from paas.core.errors import Unavailable
 from paas.core.ids import AppId, BuildId, DeploymentId
 from paas.core.ports import BuildReport, ImageBuilder
 from paas.engine.build_results import Results
-from paas.engine.building import BuildWorld
-from paas.engine.builds import Builds
+from paas.engine.building import Building, BuildWorld
+from paas.engine.builds import BuildQueue, Builds, Perform
 from paas.engine.commands import ArchiveSource, BuildRequest, Commands
 from paas.engine.commands.builds import BuildCommands
 from paas.engine.variables import Variables
@@ -234,27 +234,43 @@ async def running(folder: Path, *, at_once: int = 1, unavailable: bool = False) 
             poke_builds=poked.set,
         )
         fetcher, programs = FakeFetcher(), HeldPrograms(folder)
+        choosing_images = asyncio.Lock()
+        results = Results(
+            database=database,
+            clock=clock,
+            files=artifacts,
+            owning=commands.artifacts.owning,
+            versions=commands.versions,
+            choosing_images=choosing_images,
+            open_image_builder=open_builder,
+        )
+        world = BuildWorld(
+            database=database,
+            clock=clock,
+            files=files,
+            logs=logs,
+            results=results,
+            open_image_builder=open_builder,
+            source_builder=programs,
+            variables=variables,
+            fetcher=fetcher,
+            token_for=fetcher.token_for,
+            unpack=UnpackLimits(),
+            secs=60,
+        )
+
+        async def open_building() -> Perform:
+            return Building(world).perform
+
         queue = Builds(
-            BuildWorld(
+            BuildQueue(
                 database=database,
                 clock=clock,
                 files=files,
                 logs=logs,
-                results=Results(
-                    database=database,
-                    clock=clock,
-                    files=artifacts,
-                    owning=commands.artifacts.owning,
-                    versions=commands.versions,
-                    open_image_builder=open_builder,
-                ),
+                open_building=open_building,
                 open_image_builder=open_builder,
-                source_builder=programs,
-                variables=variables,
-                fetcher=fetcher,
-                token_for=fetcher.token_for,
-                unpack=UnpackLimits(),
-                secs=60,
+                choosing_images=choosing_images,
                 at_once=at_once,
                 kept_per_app=2,
             ),
