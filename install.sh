@@ -17,7 +17,7 @@ python_packages=(python3 python3-venv ca-certificates)
 service_packages=("${python_packages[@]}" bubblewrap git)
 test_packages=(
     "${service_packages[@]}" aardvark-dns apache2-utils bash busybox-static caddy chromium curl docker-registry
-    docker.io golang-go haproxy iptables jq netavark nginx-light nodejs npm openssl podman postgresql-15
+    docker.io golang-go haproxy iptables jq netavark nginx-light openssl podman postgresql-15
     postgresql-client-15 procps python3-pip redis-server redis-tools runc shellcheck util-linux wrk zsh
 )
 

@@ -83,8 +83,10 @@ def _served(module: str, name: str, framework: str, wanted: set[str]) -> Start:
 
 
 def _flask(target: str, module: str, wanted: set[str]) -> Start:
-    if "gunicorn" in wanted:
-        return Start(command=f"gunicorn {BIND} '{target}'")
+    if "gunicorn" in wanted:  # which may be among what is there for some only
+        return Start(
+            command=f"python3 -m gunicorn {BIND} '{target}'", build=("pip_install_missing gunicorn",)
+        )
     if "waitress" in wanted and "(" not in target:
         return Start(command=f'python3 -m waitress --listen="$HOST:$PORT" {target}')
     return Start(command=f"python3 -m flask --app {target if '(' not in target else module} run {ADDRESS}")

@@ -56,11 +56,11 @@ def test_the_first_kind_that_fits_wins(tmp_path: Path, files: Mapping[str, str],
         ),
         (
             {"requirements.txt": "Flask>=3\ngunicorn==23\n", "app.py": FLASK},
-            "gunicorn --bind \"$HOST:$PORT\" 'app:app'",
+            "python3 -m gunicorn --bind \"$HOST:$PORT\" 'app:app'",
         ),
         (
             {"requirements.txt": "flask\ngunicorn\n", "wsgi.py": "from shop import app\n", "shop.py": ""},
-            "gunicorn --bind \"$HOST:$PORT\" 'wsgi:app'",
+            "python3 -m gunicorn --bind \"$HOST:$PORT\" 'wsgi:app'",
         ),
         (
             {
@@ -103,6 +103,15 @@ def test_an_asgi_app_gets_the_server_that_its_requirements_forget(tmp_path: Path
     recipe = detect(tmp_path, {"requirements.txt": "fastapi\n", "main.py": FASTAPI})
 
     assert recipe.build == ("pip_install -r requirements.txt", "pip_install_missing uvicorn", "python_ready")
+
+
+def test_a_server_that_a_project_only_may_want_is_installed(tmp_path: Path) -> None:
+    project = '[project]\ndependencies = ["flask"]\n[project.optional-dependencies]\nmain = ["gunicorn"]\n'
+
+    recipe = detect(tmp_path, {"pyproject.toml": project, "app.py": FLASK})
+
+    assert recipe.build == ("pip_install_project", "pip_install_missing gunicorn", "python_ready")
+    assert (recipe.start or "").startswith("python3 -m gunicorn ")
 
 
 def test_a_procfile_beside_requirements_starts_what_they_install(tmp_path: Path) -> None:
