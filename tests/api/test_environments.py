@@ -113,6 +113,26 @@ async def test_with_an_environment_go_its_deployments_and_its_port(api: Api) -> 
     assert again["tcp_address"] == serving["tcp_address"]
 
 
+async def test_with_an_environment_go_its_variables_and_what_is_built_for_it(api: Api) -> None:
+    app = await api.app()
+    path = f"/api/v1/apps/{app['id']}"
+    await create(api, app, "qa")
+    await api.ask("PATCH", f"{path}/env-vars?environment=qa", {"env": {"A": "1"}})
+    options = {"app_id": app["id"], "environment": "qa"}
+    _, deploys = await api.ask("POST", "/api/v1/builds", data=b"x", params=options | {"deploy": "true"})
+    _, builds = await api.ask("POST", "/api/v1/builds", data=b"x", params=options)
+
+    await api.ask("DELETE", f"{path}/environments/qa")
+
+    _, ended = await api.ask("GET", f"/api/v1/builds/{deploys['id']}")
+    _, waiting = await api.ask("GET", f"/api/v1/builds/{builds['id']}")
+    assert (ended["state"], ended["reason"]) == ("cancelled", "its environment was deleted")
+    assert waiting["state"] == "queued"
+    await create(api, app, "qa")
+    status, left = await api.ask("GET", f"{path}/env-vars?environment=qa")
+    assert (status, left["variables"]) == (HTTPStatus.OK, [])
+
+
 async def test_no_two_have_one_host_whoever_comes_first(api: Api) -> None:
     await api.app("a", namespace="b")
     status, error = await api.ask("POST", "/api/v1/apps", {"name": "a", "namespace": "b-production"})
