@@ -50,7 +50,9 @@ def stays_awake(deployment: Deployment, task: Task) -> bool:
 
 def _at_first(s: Snapshot, worker: Worker) -> int:
     """Say how many it takes to take over: of a deployment born asleep, those that never sleep."""
-    return 0 if worker.sleeps and not s.deployment.spec.replicas else worker.replicas
+    spec = s.deployment.spec
+    is_born_asleep = spec.cold_start_enabled and not spec.replicas
+    return 0 if worker.sleeps and is_born_asleep else worker.replicas
 
 
 def _tend(s: Snapshot, worker: Worker, level: Level, draft: Draft, now: float) -> None:

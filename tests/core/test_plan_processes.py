@@ -66,8 +66,12 @@ def test_a_new_deployment_takes_over_when_its_workers_are_up_too() -> None:
 def test_a_deployment_born_asleep_starts_only_the_workers_that_never_sleep() -> None:
     asleep = in_state(DeploymentState.STARTING, with_worker(spec=Spec(replicas=0)))
     stays = in_state(DeploymentState.STARTING, with_worker(processes=STAYS, spec=Spec(replicas=0)))
+    only_works = Spec(replicas=0, cold_start_enabled=False)
 
     assert plan(asleep, 0).actions == (Activate(),)
+    assert plan(in_state(DeploymentState.STARTING, with_worker(spec=only_works)), 0).actions == (
+        CreateTasks(1, "worker"),
+    )
     assert plan(stays, 0).actions == (CreateTasks(1, "worker"),)
 
 

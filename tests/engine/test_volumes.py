@@ -1,7 +1,10 @@
 """One task at a time writes an exclusive volume, whatever comes at once."""
 
 import asyncio
+from dataclasses import replace
 from functools import partial
+
+import pytest
 
 from paas.core.model import Deployment
 from paas.core.spec import Spec, Volume
@@ -64,6 +67,32 @@ async def test_a_failed_version_gives_the_volume_back(engine: Engine) -> None:
 
     (task,) = await engine.until_tasks(first, TaskState.RUNNING)
     assert request.task_id == task.id
+
+
+@pytest.mark.parametrize(("code", "state"), [(0, DeploymentState.ACTIVE), (3, DeploymentState.FAILED)])
+async def test_a_release_command_has_the_volume_for_itself(
+    engine: Engine, code: int, state: DeploymentState
+) -> None:
+    first = await engine.served(spec=HOLDS)
+    overlap = Overlap(engine.machine)
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(overlap.watch())
+        second = await engine.deploy_again(replace(first, spec=replace(first.spec, release="works")))
+        await until(partial(_works, engine, second))
+        request = engine.ask()
+        assert request.waits or request.refusal, "the old one has let go of the volume"
+        engine.machine.end(next(iter(engine.machine.up())), code)
+        await engine.until_state(second, state)
+        request = engine.ask()
+        await until(lambda: request.upstream or request.refusal)
+        watching.cancel()
+
+    assert overlap.most == 1
+
+
+def _works(engine: Engine, deployment: Deployment) -> bool:
+    """Say whether only tasks of it are up."""
+    return {run.spec.deployment_id for run in engine.machine.up().values()} == {deployment.id}
 
 
 async def test_a_restart_ends_the_old_task_first(engine: Engine) -> None:
