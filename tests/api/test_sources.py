@@ -113,6 +113,17 @@ async def test_a_delivery_is_held_against_the_apps_of_its_repository(api: Api, t
     assert await secrets_of(api, tmp_path, "github.com/owner/name") == []
 
 
+async def test_secrets_open_with_the_next_key(api: Api, tmp_path: Path) -> None:
+    app = await api.app()
+    await put(api, app, **GIVEN)
+
+    status, answer = await api.ask("POST", "/api/v1/secrets/rotate-key")
+
+    assert (status, answer["sealed_anew"]) == (HTTPStatus.OK, 2)
+    assert await token_of(api, tmp_path, app) == TOKEN
+    assert await secrets_of(api, tmp_path, "github.com/owner/name") == [SECRET]
+
+
 async def test_nothing_shows_a_secret(api: Api, tmp_path: Path) -> None:
     app = await api.app()
     _, put_answer = await put(api, app, **GIVEN)
