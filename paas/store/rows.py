@@ -45,7 +45,6 @@ _current = msgspec.json.Decoder(dict[str, DeploymentId])
 _command = msgspec.json.Decoder(tuple[str, ...])
 _commands = msgspec.json.Decoder(dict[str, tuple[str, ...]])
 _boxes = msgspec.json.Decoder(list[tuple[str, str, int, str | None, str]])
-_NO_BOXES = "[]"
 
 
 def to_json(value: object) -> str:
@@ -62,9 +61,9 @@ def current(text: str) -> dict[str, DeploymentId]:
     return _current.decode(text)
 
 
-def boxes(text: str) -> tuple[Boxed, ...]:
+def boxes(text: str | None) -> tuple[Boxed, ...]:
     """Read variables as a snapshot has them, those that win last."""
-    if text == _NO_BOXES:
+    if text is None:
         return ()
     return tuple(
         by_weight(

@@ -16,13 +16,19 @@ _FORMER_KEPT = 20  # values of one secret
 
 # Whose variables concern a task of deployment d.
 _OWNERS = (
-    "'default:' || d.app_id, 'app:' || d.app_id, 'environment:' || d.app_id || ':' || d.environment,"
-    " 'deployment:' || d.id"
+    "'default:' || d.app_id",
+    "'app:' || d.app_id",
+    "'environment:' || d.app_id || ':' || d.environment",
+    "'deployment:' || d.id",
 )
-# They as one value of a joined row: a list of [owner, name, is_secret, key, box in hexadecimal].
+_EACH = " UNION ALL ".join(f"SELECT {_COLUMNS} FROM variables WHERE owner = {owner}" for owner in _OWNERS)
+# They as one value of a joined row: a list of [owner, name, is_secret, key, box in hexadecimal]; NULL where
+# nothing of the app has any, which one look at an index tells.
 OF_DEPLOYMENT = (
-    "(SELECT json_group_array(json_array(owner, name, is_secret, key_id, hex(sealed_value))) FROM variables"
-    f" WHERE owner IN ({_OWNERS}))"
+    "CASE WHEN EXISTS (SELECT 1 FROM variables WHERE app_id = d.app_id) THEN"
+    " (SELECT json_group_array(json_array(owner, name, is_secret, key_id, hex(sealed_value)))"
+    f" FROM ({_EACH}))"
+    " END"
 )
 
 
@@ -41,7 +47,7 @@ async def some_are_set(reader: Reader) -> bool:
 
 async def secrets_of(reader: Reader, deployment_id: DeploymentId) -> list[Boxed]:
     """Read the secrets that tasks of a deployment are told, or were, or would be if nothing covered them."""
-    owners = f"(SELECT value FROM deployments d, json_each(json_array({_OWNERS})) WHERE d.id = ?1)"
+    owners = f"(SELECT value FROM deployments d, json_each(json_array({', '.join(_OWNERS)})) WHERE d.id = ?1)"
     found = await reader.all(
         f"SELECT {_COLUMNS} FROM variables"
         f" WHERE owner IN {owners} AND is_secret AND sealed_value IS NOT NULL"
