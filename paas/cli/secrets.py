@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 import click
 import msgspec
@@ -12,17 +12,20 @@ from paas.cli.apps import AppName, app_argument
 from paas.cli.client import decode
 from paas.cli.problems import Problem
 from paas.cli.session import Session, common_options, is_terminal, verb
-from paas.cli.variable_places import change, import_file, listed, place_of, place_options, remove, show
+from paas.cli.variable_places import (
+    Where,
+    change,
+    import_file,
+    listed,
+    names_argument,
+    place_of,
+    place_options,
+    remove,
+    show,
+)
 
 LARGEST_BYTES = 1024 * 1024  # of a value; the API takes less
 ROTATE_SECONDS = 300.0
-
-names_argument = click.argument("names", metavar="NAME...", nargs=-1, required=True)
-
-
-class Where(TypedDict):
-    environment: str | None
-    deployment: str | None
 
 
 class Rotated(msgspec.Struct, frozen=True, kw_only=True):

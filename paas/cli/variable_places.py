@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 from urllib.parse import quote
 
 import click
@@ -19,6 +19,13 @@ from paas.cli.views import App, Variable, VariableList
 F = TypeVar("F", bound=Callable[..., object])
 
 HEADERS = ("NAME", "VALUE", "CHANGED")
+
+names_argument = click.argument("names", metavar="NAME...", nargs=-1, required=True)
+
+
+class Where(TypedDict):
+    environment: str | None
+    deployment: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

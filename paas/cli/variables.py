@@ -1,67 +1,92 @@
 """env: what an app is told, by name and value."""
 
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 import click
 
-from paas.cli import variable_places as places
 from paas.cli.apps import AppName, app_argument
 from paas.cli.deploy_options import Variable
-from paas.cli.session import Session, verb
-from paas.cli.variable_places import Place
+from paas.cli.session import Session, common_options, verb
+from paas.cli.variable_places import (
+    Where,
+    change,
+    import_file,
+    listed,
+    names_argument,
+    place_of,
+    place_options,
+    remove,
+    show,
+)
 
-MANY = 1000
-ACTIONS = {"list": (0, 0), "set": (1, MANY), "rm": (1, MANY), "import": (1, 1), "export": (0, 0)}
 
+@click.group("env")
+@common_options
+def env_command() -> None:
+    """List, set and forget the variables of an app.
 
-class EnvOptions(TypedDict):
-    environment: str | None
-    deployment: str | None
-    secret: bool
-
-
-@click.command("env")
-@app_argument
-@click.argument("action", metavar=f"[{'|'.join(ACTIONS)}]", type=click.Choice(list(ACTIONS)), default="list")
-@click.argument("given", metavar="[K=V... | K... | FILE]", nargs=-1)
-@places.place_options
-@click.option("--secret", is_flag=True, help="With import: keep them as secrets.")
-@verb
-def env_command(
-    session: Session, name: AppName, action: str, given: tuple[str, ...], **options: Unpack[EnvOptions]
-) -> None:
-    """List, set and forget the variables of APP; what differs replaces its tasks one after the other.
-
-    \b
-    list           names and values; secrets without theirs
-    set K=V...     sets some at once; for secrets there is `paas secrets set`
-    rm K...        forgets some at once
-    import FILE    sets those of a .env file at once; - is standard input
-    export         prints them as a .env file; secrets are only named
-
-    Those of an environment win over the app's, a version's own over both.
+    What differs replaces its tasks one after the other. Those of an environment win over the app's, a
+    version's own over both.
     """
-    least, most = ACTIONS[action]
-    if not least <= len(given) <= most:
-        raise click.UsageError(f"{action} does not take {len(given)} arguments", click.get_current_context())
-    place = places.place_of(session.client, name, options["environment"], options["deployment"])
-    match action:
-        case "set":
-            _set(session, place, given)
-        case "rm":
-            places.remove(session, place, given)
-        case "import":
-            places.import_file(session, place, Path(given[0]), secret=options["secret"] or None)
-        case "export" if not session.as_json:
-            click.echo(session.client.get(f"{place.path}/env-file", place.query).decode(), nl=False)
-        case _:
-            found = places.listed(session, place)
-            places.show(session, found, nothing=f"No variables yet: paas env {name} set K=V")
 
 
-def _set(session: Session, place: Place, given: tuple[str, ...]) -> None:
-    kind = Variable()
-    pairs = dict(kind.convert(each, None, click.get_current_context()) for each in given)
-    places.change(session, place, pairs, secret=None)
-    session.say(f"{', '.join(pairs)} of {place.title} {'is' if len(pairs) == 1 else 'are'} set")
+@env_command.command("list")
+@app_argument
+@place_options
+@verb
+def list_command(session: Session, name: AppName, **options: Unpack[Where]) -> None:
+    """List the variables of APP; secrets without their values."""
+    found = listed(session, place_of(session.client, name, **options))
+    show(session, found, nothing=f"No variables yet: paas env set {name} K=V")
+
+
+@env_command.command("set")
+@app_argument
+@click.argument("pairs", metavar="K=V...", nargs=-1, required=True, type=Variable())
+@place_options
+@verb
+def set_command(
+    session: Session, name: AppName, pairs: tuple[tuple[str, str], ...], **options: Unpack[Where]
+) -> None:
+    """Set variables of APP at once; for secrets there is `paas secrets set`."""
+    place = place_of(session.client, name, **options)
+    env = dict(pairs)
+    change(session, place, env, secret=None)
+    session.say(f"{', '.join(env)} of {place.title} {'is' if len(env) == 1 else 'are'} set")
+
+
+@env_command.command("rm")
+@app_argument
+@names_argument
+@place_options
+@verb
+def rm_command(session: Session, name: AppName, names: tuple[str, ...], **options: Unpack[Where]) -> None:
+    """Forget variables of APP at once."""
+    remove(session, place_of(session.client, name, **options), names)
+
+
+@env_command.command("import")
+@app_argument
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True))
+@place_options
+@click.option("--secret", is_flag=True, help="Keep them as secrets.")
+@verb
+def import_command(
+    session: Session, name: AppName, file: Path, *, secret: bool, **options: Unpack[Where]
+) -> None:
+    """Set the variables of a .env FILE at once; - is standard input. Others stay."""
+    import_file(session, place_of(session.client, name, **options), file, secret=secret or None)
+
+
+@env_command.command("export")
+@app_argument
+@place_options
+@verb
+def export_command(session: Session, name: AppName, **options: Unpack[Where]) -> None:
+    """Print the variables of APP as a .env file; secrets are only named."""
+    place = place_of(session.client, name, **options)
+    if session.as_json:
+        listed(session, place)
+    else:
+        click.echo(session.client.get(f"{place.path}/env-file", place.query).decode(), nl=False)

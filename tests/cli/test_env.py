@@ -13,10 +13,10 @@ SECRET = "opensesame-of-the-cave"
 REFUSED = (
     (("secrets", "set", "hello", "KEY=opensesame"), "a command line is no place for a secret"),
     (("secrets", "set", "hello", "A", "B"), "several values"),
-    (("env", "hello", "set", "PORT=80"), "PORT"),
-    (("env", "hello", "rm", "NONE"), "no variable of hello is called NONE"),
-    (("env", "nobody"), "paas ps"),
-    (("env", "hello", "import", "/nowhere/.env"), "cannot read /nowhere/.env"),
+    (("env", "set", "hello", "PORT=80"), "PORT"),
+    (("env", "rm", "hello", "NONE"), "no variable of hello is called NONE"),
+    (("env", "list", "nobody"), "paas ps"),
+    (("env", "import", "hello", "/nowhere/.env"), "cannot read /nowhere/.env"),
 )
 
 
@@ -42,35 +42,35 @@ async def test_variables_are_set_listed_exported_imported_and_forgotten(
     agent: Agent, paas: Command, tmp_path: Path
 ) -> None:
     await agent.app("hello")
-    assert paas.ok("env", "hello").lines == ["No variables yet: paas env hello set K=V"]
+    assert paas.ok("env", "list", "hello").lines == ["No variables yet: paas env set hello K=V"]
 
-    assert paas.ok("env", "hello", "set", "A=1", "B=two words").lines == ["A, B of hello are set"]
-    assert paas.ok("env", "hello", "set", "A=3", "--environment", "staging").lines == [
+    assert paas.ok("env", "set", "hello", "A=1", "B=two words").lines == ["A, B of hello are set"]
+    assert paas.ok("env", "set", "hello", "A=3", "--environment", "staging").lines == [
         "A of hello in staging is set"
     ]
-    header, *rows = paas.ok("env", "hello", "list").lines
+    header, *rows = paas.ok("env", "list", "hello").lines
     assert header.split() == ["NAME", "VALUE", "CHANGED"]
     assert [row.split()[:2] for row in rows] == [["A", "1"], ["B", "two"]]
-    assert values(paas, "env", "hello", "--environment", "staging") == {"A": "3"}
+    assert values(paas, "env", "list", "hello", "--environment", "staging") == {"A": "3"}
 
-    exported = paas.ok("env", "hello", "export").out
+    exported = paas.ok("env", "export", "hello").out
     assert exported == "A=1\nB='two words'\n"
     (tmp_path / ".env").write_text(f"{exported}# more\nexport C=4\n")
-    paas.ok("env", "hello", "rm", "A", "B")
-    assert values(paas, "env", "hello") == {}
-    paas.ok("env", "hello", "import", tmp_path / ".env")
-    assert values(paas, "env", "hello") == {"A": "1", "B": "two words", "C": "4"}
+    paas.ok("env", "rm", "hello", "A", "B")
+    assert values(paas, "env", "list", "hello") == {}
+    paas.ok("env", "import", "hello", tmp_path / ".env")
+    assert values(paas, "env", "list", "hello") == {"A": "1", "B": "two words", "C": "4"}
 
 
 async def test_a_versions_own_variables_are_named_by_its_number(agent: Agent, paas: Command) -> None:
     deployment = await agent.deploy("hello", programs.ECHO, env={"A": "own"})
 
     for name in ("v1", "1", deployment["id"]):
-        assert values(paas, "env", "hello", "--deployment", name) == {"A": "own"}
-    paas.ok("env", "hello", "set", "A=else", "--deployment", "v1")
+        assert values(paas, "env", "list", "hello", "--deployment", name) == {"A": "own"}
+    paas.ok("env", "set", "hello", "A=else", "--deployment", "v1")
 
     await agent.until(lambda: agent.get("hello"), lambda answer: answer.json["env"]["A"] == "else")
-    missing = paas("env", "hello", "list", "--deployment", "v9")
+    missing = paas("env", "list", "hello", "--deployment", "v9")
     assert (missing.code, "no version of hello is called v9" in missing.err) == (1, True)
     assert "paas releases hello" in missing.err
 
@@ -83,7 +83,7 @@ async def test_secrets_are_read_from_standard_input_or_asked_for_and_shown_nowhe
     done = given(paas, f"{SECRET}\n", "secrets", "set", "hello", "KEY")
     shown = paas.on_terminal("secrets", "set", "hello", "OTHER", replies=[("OTHER: ", f"{SECRET}\n")])
     file = given(paas, f"THIRD={SECRET}\nFOURTH='{SECRET}\n2'", "secrets", "import", "hello", "-")
-    paas.ok("env", "hello", "set", "OPEN=1")
+    paas.ok("env", "set", "hello", "OPEN=1")
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "KEY of hello is set\n", "")
     assert "OTHER of hello is set" in shown
@@ -92,7 +92,7 @@ async def test_secrets_are_read_from_standard_input_or_asked_for_and_shown_nowhe
     assert [line.split()[:2] for line in listed.lines[1:]] == [
         [name, "(secret)"] for name in ("FOURTH", "KEY", "OTHER", "THIRD")
     ]
-    every = [shown, listed.out, paas.ok("env", "hello").out, paas.ok("env", "hello", "export").out]
+    every = [shown, listed.out, paas.ok("env", "list", "hello").out, paas.ok("env", "export", "hello").out]
     assert not any(SECRET in text for text in every)
     assert paas.ok("secrets", "rm", "hello", "KEY", "OTHER").lines == ["KEY, OTHER of hello are forgotten"]
 
@@ -120,4 +120,4 @@ async def test_the_key_is_changed_while_apps_run_and_sleep(agent: Agent, paas: C
     assert (await agent.get("hello")).json["env"]["A"] == "1"
     agent.kill()
     agent.start()
-    assert values(paas, "env", "hello", "--deployment", "v1") == {"A": "1"}
+    assert values(paas, "env", "list", "hello", "--deployment", "v1") == {"A": "1"}
