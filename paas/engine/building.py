@@ -221,7 +221,8 @@ class Building:
         return await holding.enter_async_context(world.results.kept(program))
 
     async def _fail(self, build: Build, report: "_Report", error: PaasError | OSError) -> None:
-        reason = report.mask.hide(error.message if isinstance(error, PaasError) else f"cannot build: {error}")
+        cause = error.message if isinstance(error, PaasError) else f"cannot build: {error}"
+        reason = report.mask.hide(cause).encode("utf-8", "replace").decode()  # files may be called anything
         hint = error.hint if isinstance(error, PaasError) else None
         with contextlib.suppress(OSError):  # it may be what failed
             await report.say([reason, *([hint] if hint else [])])

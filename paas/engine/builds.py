@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
@@ -12,13 +13,15 @@ from paas.core.builds import Build
 from paas.core.errors import PaasError, Stale
 from paas.core.ids import BuildId
 from paas.core.ports import Clock, ImageBuilder
-from paas.store import builds
+from paas.core.states import BuildState
+from paas.store import builds, transitions
 from paas.store.database import Database
 
 logger = logging.getLogger(__name__)
 
 LOOK_AGAIN_SECS = 30.0  # for what nobody told of
 PAUSE_SECS = 5.0  # after a failure of ours: disk full, database busy
+MOST_FAULTS = 3  # of ours with one build, before that is given up
 IMAGE_KEPT_SECS = 3600.0  # for somebody to deploy it
 SOURCE_KEPT_SECS = 3600.0  # likewise; that of what is deployed may be built again
 LAYER_KEPT_SECS = 24 * 3600.0  # as the engine's cache for the next build
@@ -54,6 +57,7 @@ class Builds:
         self._opening = asyncio.Lock()
         self._perform_opened: Perform | None = None
         self._poked = poked
+        self._faults: Counter[BuildId] = Counter()
         self._in_hand: dict[BuildId, asyncio.Task[None]] = {}
         self._is_busy = True  # something is to be done, or it is not known whether
 
@@ -118,6 +122,17 @@ class Builds:
         wanted = await builds.with_wanted_sources(self._world.database.reader, ended_after=ended_after)
         return wanted | self._in_hand.keys()
 
+    async def _give_up(self, build_id: BuildId, error: Exception) -> None:
+        """Fail a build that nobody can do: it would keep all others waiting."""
+        now, reason = self._world.clock.now(), f"cannot build: the agent has a fault ({type(error).__name__})"
+        with contextlib.suppress(PaasError):  # somebody else moved it, or the database is away
+            async with self._world.database.record() as tx:
+                build = await builds.get(tx, build_id)
+                if build is not None and build.state is BuildState.RUNNING:
+                    await transitions.move_build(
+                        tx, build, BuildState.FAILED, now=now, reason=reason, ended_at=now
+                    )
+
     async def _opened(self) -> Perform:
         async with self._opening:
             if self._perform_opened is None:
@@ -130,9 +145,12 @@ class Builds:
             await perform(build)
         except Stale:
             logger.debug("Somebody else moved it first", extra={"event": "stale", "build": build.id})
-        except Exception:  # a build may fail, the agent may not
+        except Exception as error:  # a build may fail, the agent may not
             logger.exception("Cannot record a build", extra={"event": "build.unrecorded", "build": build.id})
+            self._faults[build.id] += not isinstance(error, PaasError)  # else it may work later
             await self._world.clock.sleep(PAUSE_SECS)
+            if self._faults[build.id] >= MOST_FAULTS:
+                await self._give_up(build.id, error)
         finally:
             del self._in_hand[build.id]
             self._poked.set()

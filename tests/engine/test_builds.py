@@ -8,7 +8,7 @@ import pytest
 from paas.core.errors import BuildFailed, Conflict, NotFound, TooLarge, Unavailable
 from paas.core.ids import AppId, BuildId
 from paas.core.states import BuildState
-from paas.engine.builds import IMAGE_KEPT_SECS, LAYER_KEPT_SECS, SOURCE_KEPT_SECS
+from paas.engine.builds import IMAGE_KEPT_SECS, LAYER_KEPT_SECS, MOST_FAULTS, SOURCE_KEPT_SECS
 from paas.engine.commands.apps import AppCommands
 from paas.engine.commands.boxes import Boxes
 from paas.engine.commands.builds import MOST_UNFINISHED
@@ -66,6 +66,30 @@ async def test_fault_of_the_agents_own_is_tried_again(rig: Rig) -> None:
     await until(lambda: rig.builder.begun == [build.id, build.id])
     rig.builder.results[build.id].set_result(BUILT)
     assert (await rig.settled(build)).state is BuildState.SUCCEEDED
+
+
+async def test_build_that_the_agent_cannot_do_is_given_up(rig: Rig) -> None:
+    build = await rig.ask()
+    for attempt in range(1, MOST_FAULTS + 1):
+        await until(lambda: len(rig.builder.begun) == attempt)  # noqa: B023 - awaited at once
+        rig.builder.results[build.id].set_exception(RuntimeError("a bug"))
+
+    found = await rig.settled(build)
+
+    assert (found.state, found.reason) == (
+        BuildState.FAILED,
+        "cannot build: the agent has a fault (RuntimeError)",
+    )
+    await rig.begun(await rig.ask())
+
+
+async def test_reason_that_is_no_text_is_written_as_it_can_be(rig: Rig) -> None:
+    build = await rig.ask()
+    await rig.begun(build)
+
+    rig.builder.results[build.id].set_exception(BuildFailed("cannot build \udcff"))
+
+    assert (await rig.settled(build)).reason == "cannot build ?"
 
 
 async def test_builds_take_turns_the_oldest_first(rig: Rig) -> None:
