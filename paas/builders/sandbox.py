@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paas.launching import children
-from paas.launching.users import User, as_user
+from paas.launching.users import User, as_user, unprivileged
 
 INSIDE = Path("/build")  # where a build finds its workspace
 PROBE_SECS = 10.0
@@ -75,13 +75,15 @@ class Sandbox:
     def command(self, folders: Folders, program: Sequence[str]) -> tuple[str, ...]:
         """Give what runs a program in here. The environment that it is started with is nobody's secret."""
         nice = shutil.which("nice") or "/usr/bin/nice"
-        plain = (*as_user(self.user), nice, "-n", str(NICENESS), *program)
+        nicely = (nice, "-n", str(NICENESS), *program)
+        if self.user is None:
+            own = ("--unshare-user", "--disable-userns")
+            wrapped = () if self.bwrap is None else (self.bwrap, *SPACES, *own, *self._view(folders), "--")
+            return (*unprivileged(), *wrapped, *nicely)
+        plain = (*as_user(self.user), *nicely)
         if self.bwrap is None:
             return plain
-        rights = (
-            ("--unshare-user", "--disable-userns") if self.user is None else ("--cap-drop", "ALL", *_rights())
-        )
-        return (self.bwrap, *SPACES, *rights, *self._view(folders), "--", *plain)
+        return (self.bwrap, *SPACES, "--cap-drop", "ALL", *_rights(), *self._view(folders), "--", *plain)
 
     def _view(self, folders: Folders) -> Iterator[str]:
         yield from ("--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev")

@@ -18,6 +18,12 @@ class User:
         os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
 
+def unprivileged() -> tuple[str, ...]:
+    """Give what is put before a command to run it as ourselves, but without what a service may be given."""
+    setpriv = shutil.which("setpriv") or "/usr/bin/setpriv"
+    return (setpriv, "--no-new-privs", "--inh-caps=-all", "--ambient-caps=-all")
+
+
 def as_user(user: User | None) -> tuple[str, ...]:
     """Give what is put before a command to run it as a user without any privilege; None: as ourselves."""
     if user is None:

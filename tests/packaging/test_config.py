@@ -60,6 +60,7 @@ def test_every_key_of_the_example_has_a_line_of_meaning() -> None:
         ("color = 1\n", 1, "color"),
         ("state = '/x'\n\n[proxy]\ndomain = 'a'\nlissten = 'b'\n", 5, "proxy.lissten"),
         ("[api]\n[prox]\nlisten = 'b'\n", 2, "prox"),
+        ("[[builds.recipes]]\nname = 'a'\nfiles = ['b']\nbuilt = []\n", 4, "builds.recipes.built"),
         ("# listenn\n[api]\nlisten = '127.0.0.1:1'\n[proxy]\nlistenn = 'c'\n", 5, "proxy.listenn"),
     ],
 )
@@ -86,4 +87,23 @@ def test_a_value_of_the_wrong_kind_is_refused_by_name(tmp_path: Path) -> None:
     path.write_text("[tasks]\nfirst_port = 'many'\n")
 
     with pytest.raises(BadConfig, match=r"first_port"):
+        load(path)
+
+
+def test_an_owners_recipes_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(
+        "[[builds.recipes]]\nname = 'make'\nfiles = ['Makefile']\nneeds = { make = 'apt-get install make' }\n"
+    )
+
+    (row,) = load(path).builds.recipes
+
+    assert (row.name, row.files, row.needs) == ("make", ("Makefile",), {"make": "apt-get install make"})
+
+
+def test_a_recipe_without_files_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("[[builds.recipes]]\nname = 'make'\n")
+
+    with pytest.raises(BadConfig, match="files"):
         load(path)

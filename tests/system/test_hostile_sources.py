@@ -174,3 +174,15 @@ async def test_a_folder_named_like_a_command_is_only_a_name(agent: Agent, tmp_pa
 
     assert (build["state"], build["recipe"]) == ("succeeded", "static"), build["reason"]
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_without_root_a_build_still_sees_its_own_folders_alone() -> None:
+    require_root()  # to become somebody else
+    require("bwrap")
+    async with running(uid=65534) as agent:
+        commands = [f"! ls {agent.state}; ! ls /home; (setsid sleep 1000 &); echo page >index.html"]
+
+        build = await built(agent, archive({"file": b""}), commands=json.dumps(commands), start="./run")
+
+        assert build["state"] == "succeeded", build["reason"]
+        assert left_by(agent, build) == []
