@@ -33,7 +33,7 @@ def test_mistyped_verb_names_the_nearest() -> None:
         (["deploy", "/", "-e", "COLOUR"], "COLOUR is not a variable"),
         (["deploy", "/", "--idle-timeout", "soon"], "soon is not a length of time"),
         (["scale", "hello", "101"], "101 is more than 100 tasks"),
-        (["scale", "hello", "worker=1"], "worker=1 is not a number of tasks"),
+        (["scale", "hello", "worker=all"], "all is not a number of tasks"),
         (["scale", "hello", "-1"], "-1"),
         (["wake", "a/b/c"], "a/b/c is not NAME or NAMESPACE/NAME"),
         (["wake", "/b"], "/b is not NAME or NAMESPACE/NAME"),
