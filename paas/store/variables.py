@@ -8,6 +8,7 @@ from paas.core.model import Sealed
 from paas.core.variables import Boxed, Variable, VariableOwner, by_weight
 from paas.store import feed
 from paas.store.database import Reader, Tx
+from paas.store.deployments import LIVE
 from paas.store.rows import to_json
 
 _COLUMNS = "owner, name, is_secret, key_id, sealed_value"
@@ -145,7 +146,7 @@ async def bump_revisions(tx: Tx, owner: VariableOwner, *, now: float) -> list[De
     found = await tx.all(
         "UPDATE deployments SET revision = revision + 1, updated_at = ? WHERE app_id = ?"
         f"{''.join(f' AND {column} = ?' for column in wanted)}"
-        " AND state IN ('queued', 'building', 'starting', 'active', 'superseded') RETURNING id",
+        f" AND state IN {LIVE} RETURNING id",
         (now, owner.app_id, *wanted.values()),
     )
     return [row["id"] for row in found]
