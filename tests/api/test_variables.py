@@ -99,6 +99,16 @@ async def test_a_file_is_laid_over_what_is_there_and_comes_back_as_it_was(api: A
     assert await listed(api, f"{app}/env-vars") == wanted
 
 
+async def test_no_file_is_an_empty_one(api: Api) -> None:
+    app, _ = await paths(api)
+    await api.ask("PATCH", f"{app}/env-vars", {"env": {"A": "1"}})
+
+    status, _ = await api.ask("POST", f"{app}/env-file")
+
+    assert status == HTTPStatus.OK
+    assert await listed(api, f"{app}/env-vars") == {"A": "1"}
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "status", "said"),
     [
