@@ -1,5 +1,6 @@
 """Workers and release commands at exactly the wrong moments."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,11 @@ from paas.core.ids import DeploymentId, TaskId
 from paas.core.model import Deployment
 from paas.core.spec import Process, Resources, Spec
 from paas.core.states import DeploymentState, TaskState
+from paas.engine.worker_starts import LIVES_SECS
 from paas.engine.world import EngineSettings
 from tests.engine.fake_driver import Machine, Program
 from tests.engine.jumping_loop import jump
-from tests.engine.rig import DRAIN, IDLE_SECS, Engine, running, until, until_found
+from tests.engine.rig import DRAIN, Engine, running, until, until_found
 
 RUNNING, PENDING = TaskState.RUNNING, TaskState.PENDING
 ONE = Spec(processes={"worker": Process(command="works")})
@@ -28,6 +30,24 @@ def up(machine: Machine, process: str, key: DeploymentId | None = None) -> list[
     ]
 
 
+async def served(engine: Engine, name: str = "hello", spec: Spec = ONE) -> Deployment:
+    """Deploy a good program and pass the time that its workers have to live through."""
+    deployment = await engine.deploy(await engine.app(name), spec=spec)
+    while (await engine.deployment(deployment.id)).state is not DeploymentState.ACTIVE:
+        jump(LIVES_SECS / 10)
+        await asyncio.sleep(0)
+    return deployment
+
+
+async def asleep(engine: Engine, name: str = "hello", spec: Spec = ONE) -> Deployment:
+    deployment = await served(engine, name, spec)
+    await engine.commands.deployments.sleep(deployment.id)
+    await engine.until_tasks(
+        deployment, *([PENDING, RUNNING] if spec.processes == STAYS.processes else [PENDING])
+    )
+    return deployment
+
+
 async def released(engine: Engine, release: str, spec: Spec = ONE) -> Deployment:
     """Ask for a deployment, and wait until its release command runs."""
     deployment = await engine.deploy(await engine.app(), spec=Spec(release=release, processes=spec.processes))
@@ -36,7 +56,7 @@ async def released(engine: Engine, release: str, spec: Spec = ONE) -> Deployment
 
 
 async def test_a_worker_runs_beside_web_and_gets_no_request(engine: Engine) -> None:
-    deployment = await engine.served(spec=ONE)
+    deployment = await served(engine)
 
     await engine.until_tasks(deployment, RUNNING, RUNNING)
 
@@ -47,7 +67,7 @@ async def test_a_worker_runs_beside_web_and_gets_no_request(engine: Engine) -> N
 
 
 async def test_a_wake_waits_for_no_worker(engine: Engine) -> None:
-    deployment = await engine.asleep(spec=ONE)
+    deployment = await asleep(engine)
     engine.machine.programs["works"] = Program(hangs=True)
 
     request = engine.ask()
@@ -60,7 +80,7 @@ async def test_a_wake_waits_for_no_worker(engine: Engine) -> None:
 
 
 async def test_a_worker_ends_after_the_last_request(engine: Engine) -> None:
-    deployment = await engine.served(spec=ONE)
+    deployment = await served(engine)
     request = engine.ask()
     await engine.commands.deployments.sleep(deployment.id)
     await until(lambda: not engine.router.published(deployment.id))
@@ -73,7 +93,7 @@ async def test_a_worker_ends_after_the_last_request(engine: Engine) -> None:
 
 
 async def test_a_worker_that_keeps_ending_is_followed_ever_later_and_web_serves_on(engine: Engine) -> None:
-    deployment = await engine.served(spec=Spec(cold_start_enabled=False, processes=ONE.processes))
+    deployment = await served(engine, spec=Spec(cold_start_enabled=False, processes=ONE.processes))
     (first,) = up(engine.machine, "worker")
     engine.machine.end(first, 0)
     await until(lambda: up(engine.machine, "worker") not in ([], [first]))  # at once, the first time
@@ -96,7 +116,7 @@ async def test_a_worker_that_keeps_ending_is_followed_ever_later_and_web_serves_
 
 
 async def test_a_new_version_ends_the_workers_of_the_old(engine: Engine) -> None:
-    old = await engine.served(spec=STAYS)
+    old = await served(engine, spec=STAYS)
 
     new = await engine.until_state(await engine.deploy_again(old), DeploymentState.ACTIVE)
 
@@ -120,10 +140,7 @@ async def test_a_worker_that_never_sleeps_starts_without_a_request_after_a_power
     tmp_path: Path, machine: Machine
 ) -> None:
     async with running(tmp_path, machine) as engine:
-        deployment = await engine.served(spec=STAYS)
-        await engine.until_quiet()
-        jump(IDLE_SECS)
-        await engine.until_tasks(deployment, PENDING, RUNNING)
+        deployment = await asleep(engine, spec=STAYS)
     machine.close()
     machine.runs.clear()
 
@@ -141,9 +158,7 @@ async def test_nobody_waits_for_the_memory_of_a_worker_that_never_sleeps(
     machine.total_bytes, machine.available_bytes = 1000 * MIB, 900 * MIB
     async with running(tmp_path, machine, settings=settings) as engine:
         await engine.asleep("other", Spec(resources=memory))
-        stays = await engine.served("stays", Spec(resources=memory, processes=STAYS.processes))
-        await engine.commands.deployments.sleep(stays.id)
-        await engine.until_tasks(stays, PENDING, RUNNING)
+        await asleep(engine, "stays", Spec(resources=memory, processes=STAYS.processes))
         jump(10)
         machine.available_bytes = 150 * MIB
 
@@ -225,7 +240,7 @@ async def test_a_process_that_nobody_says_how_to_run_fails_its_deployment(engine
 
 
 async def test_a_scaled_worker_changes_no_other_task(engine: Engine) -> None:
-    deployment = await engine.served(spec=ONE)
+    deployment = await served(engine)
     before = set(engine.machine.up())
 
     two = {"worker": Process(command="works", replicas=2)}
