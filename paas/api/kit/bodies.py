@@ -36,7 +36,7 @@ async def read_whole(request: web.Request, limit_bytes: int) -> bytes:
 
 async def read_text(request: web.Request, limit_bytes: int) -> str:
     """Read a body of plain text, of which none is empty. Raises UnsupportedMedia, TooLarge or BadRequest."""
-    if not request.body_exists and hdrs.CONTENT_TYPE not in request.headers:
+    if not request.body_exists:
         return ""
     _check_type(request, "text/plain")
     try:
