@@ -107,7 +107,7 @@ class BadManifest(PaasError):
 
 
 class BuildFailed(PaasError):
-    """A build came to no image; the message names the step, if it was one that failed."""
+    """A build came to nothing; the message names the step, if it was one that failed."""
 
     code = "BUILD_FAILED"
 
