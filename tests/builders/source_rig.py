@@ -1,11 +1,13 @@
 """Build small trees for real, by every way in which builds are kept apart."""
 
 import asyncio
+import contextlib
 import io
 import os
 import secrets
 import tarfile
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -120,15 +122,16 @@ class Rig:
         return [path.name for path in Path("/proc").glob("[0-9]*") if _lives(path, self.user.uid)]
 
 
-def rig(folder: Path) -> Rig:
+@contextlib.contextmanager
+def rigged() -> Iterator[Rig]:
     """Make a rig with a user that nobody else has. Leaves the test out without root or bubblewrap."""
     require_root()
     require("bwrap")
-    for each in (folder, *folder.parents):
-        if each.stat().st_uid == 0 and not each.stat().st_mode & 1 and each != Path("/"):
-            each.chmod(each.stat().st_mode | 1)  # pytest's own folders are closed to others
-    number = 200_000 + secrets.randbelow(2**30)  # what was killed may count as its user's for a while
-    return Rig(folder, User(uid=number, gid=number))
+    # Not below pytest's own folder: builds run as another user, who may not enter that.
+    with tempfile.TemporaryDirectory(prefix="paas-test-") as folder:
+        Path(folder).chmod(0o755)
+        number = 200_000 + secrets.randbelow(2**30)  # what was killed may count as its user's for a while
+        yield Rig(Path(folder), User(uid=number, gid=number))
 
 
 def contents(program: Program) -> dict[str, str]:

@@ -1,14 +1,13 @@
 """Builds that mean harm: each is ended with a reason, and nothing of it is left."""
 
 import asyncio
-import time
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from paas.core.errors import BuildFailed
-from tests.builders.source_rig import MEBIBYTE, MODES, Rig, appears, contents, rig
+from tests.builders.source_rig import MEBIBYTE, MODES, Rig, appears, contents, rigged
 
 FORK_BOMB = """
 import os
@@ -28,8 +27,9 @@ DAEMON = "(env -i setsid sh -c 'sleep 1000 & sleep 1000' >/dev/null 2>&1 </dev/n
 
 
 @pytest.fixture
-def builds(tmp_path: Path) -> Rig:
-    return rig(tmp_path)
+def builds() -> Iterator[Rig]:
+    with rigged() as rig:
+        yield rig
 
 
 @pytest.fixture(params=MODES)
@@ -111,8 +111,6 @@ async def test_one_that_takes_all_memory(builds: Rig) -> None:
 
 
 async def test_one_that_prints_a_gigabyte(builds: Rig) -> None:
-    began = time.monotonic()
-
     await builds.build("echo first; head -c 1000000000 /dev/zero; echo; echo last; touch run")
 
     lines = builds.report.lines
@@ -120,7 +118,6 @@ async def test_one_that_prints_a_gigabyte(builds: Rig) -> None:
     assert lines[-1] == "last"
     assert sum(map(len, lines)) < 2 * MEBIBYTE
     assert any("bytes of output are left out" in line for line in lines)
-    assert time.monotonic() - began < 30
 
 
 async def test_one_that_prints_one_line_without_end(builds: Rig) -> None:
@@ -130,9 +127,9 @@ async def test_one_that_prints_one_line_without_end(builds: Rig) -> None:
 
 
 @pytest.mark.parametrize("mode", ["process space", "user"])
-async def test_one_that_reads_what_is_not_its_own(builds: Rig, tmp_path: Path, mode: str) -> None:
+async def test_one_that_reads_what_is_not_its_own(builds: Rig, mode: str) -> None:
     builds.held_by(mode)
-    key, neighbour = tmp_path / "secrets.key", tmp_path / "neighbour"
+    key, neighbour = builds.folder / "secrets.key", builds.folder / "neighbour"
     key.write_text("the key")
     key.chmod(0o600)
     neighbour.mkdir(mode=0o700)
@@ -146,9 +143,9 @@ async def test_one_that_reads_what_is_not_its_own(builds: Rig, tmp_path: Path, m
     assert not {"read it", "the key", "the source"} & set(builds.report.lines)
 
 
-async def test_one_that_looks_around(builds: Rig, tmp_path: Path) -> None:
+async def test_one_that_looks_around(builds: Rig) -> None:
     await builds.build(
-        f"test ! -e {tmp_path}; test ! -e /root; test ! -e /home; test ! -e /run; test ! -e /var/lib",
+        f"test ! -e {builds.folder}; test ! -e /root; test ! -e /home; test ! -e /run; test ! -e /var/lib",
         "test $(ls /proc | grep -c '^[0-9]') -lt 10; ! touch /usr/mine /mine /etc/mine /dev/mine /build/mine",
         "! kill -9 1; ! kill -9 $PPID 2>/dev/null || :; grep -q 'NoNewPrivs:.1' /proc/self/status",
         "grep -q 'CapBnd:.0*$' /proc/self/status; touch run",
@@ -157,13 +154,13 @@ async def test_one_that_looks_around(builds: Rig, tmp_path: Path) -> None:
     assert builds.processes() == []
 
 
-async def test_one_whose_links_lead_outside(builds: Rig, tmp_path: Path) -> None:
-    (tmp_path / "precious").mkdir()
-    (tmp_path / "precious/file").write_text("precious")
+async def test_one_whose_links_lead_outside(builds: Rig) -> None:
+    (builds.folder / "precious").mkdir()
+    (builds.folder / "precious/file").write_text("precious")
 
     program = await builds.build(
         "ln -s /etc/passwd Procfile; rm -r .paas; ln -s /etc .paas; ln -s ../../.. up; ln -s /etc/shadow x",
-        f"mkdir -p ~/.cache; ln -s {tmp_path}/precious ~/.cache/pip; mkfifo pipe; mkdir in",
+        f"mkdir -p ~/.cache; ln -s {builds.folder}/precious ~/.cache/pip; mkfifo pipe; mkdir in",
         "ln -s ../run in/fine",
         "touch run; chmod 6755 run",
         cache=("~/.cache/pip",),
@@ -172,16 +169,16 @@ async def test_one_whose_links_lead_outside(builds: Rig, tmp_path: Path) -> None
     found = contents(program)
     assert set(found) == {"Procfile", "run", "in", "in/fine"}
     assert found["Procfile"] == "web: ./run\n"
-    assert (tmp_path / "precious/file").read_text() == "precious"
-    assert not list(tmp_path.glob("cache/*"))
+    assert (builds.folder / "precious/file").read_text() == "precious"
+    assert not list(builds.folder.glob("cache/*"))
 
 
 async def test_variables_reach_the_commands_and_nobody_before_them(
-    builds: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    builds: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AGENTS_OWN_SECRET", "hidden")
     env = {
-        "LD_PRELOAD": str(tmp_path / "evil.so"),
+        "LD_PRELOAD": str(builds.folder / "evil.so"),
         "QUOTED": 'it\'s "$HOME"\n`x`',
         "not-a-name": "x",
         "PATH": "/usr/bin",

@@ -2,20 +2,21 @@
 
 import contextlib
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from paas.builders.recipe_table import SERVE
 from paas.core.builds import Recipe
 from paas.core.errors import BuildFailed, Unavailable
-from tests.builders.source_rig import Rig, contents, rig
+from tests.builders.source_rig import Rig, contents, rigged
 
 
 @pytest.fixture
-def builds(tmp_path: Path) -> Rig:
-    return rig(tmp_path)
+def builds() -> Iterator[Rig]:
+    with rigged() as rig:
+        yield rig
 
 
 async def test_the_same_source_gives_the_same_bytes(builds: Rig) -> None:
