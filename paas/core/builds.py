@@ -73,7 +73,7 @@ class SourceOrder:
     workspace: Path  # an empty folder of this build's own, deleted afterwards
     recipe: Recipe
     env: Mapping[str, str]  # variables of the app and its environment; secrets are among them
-    cache_key: str  # the same for the same app, recipe and lockfiles; [0-9a-f]{64}
+    cache_key: str  # the same for the same environment, recipe and lockfiles; [0-9a-f]{64}
     no_cache: bool = False
 
 

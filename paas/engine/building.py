@@ -241,7 +241,7 @@ async def _order(prepared: _Prepared) -> SourceOrder:
         workspace=workspace,
         recipe=recipe,
         env=prepared.variables.env,
-        cache_key=await asyncio.to_thread(_cache_key, prepared.app.id, prepared.tree, recipe),
+        cache_key=await asyncio.to_thread(_cache_key, prepared.build, prepared.tree, recipe),
         no_cache=prepared.build.options.no_cache,
     )
 
@@ -252,10 +252,13 @@ def _fingerprint(tree: Path, recipe: Recipe, options: BuildOptions, variables: s
     return _digest(digest_of(tree), how.hex(), variables)
 
 
-def _cache_key(app_id: AppId, tree: Path, recipe: Recipe) -> str:
-    """Name what an app's builds may keep for each other: the same until a lockfile changes."""
+def _cache_key(build: Build, tree: Path, recipe: Recipe) -> str:
+    """Name what an environment's builds may keep for each other: the same until a lockfile changes.
+
+    A preview may be a stranger's: what it leaves must not come into the build of another environment.
+    """
     contents = [digest_of_file(tree, name) for name in recipe.lockfiles]
-    return _digest(app_id, recipe.name, *recipe.cache, *contents)
+    return _digest(build.app_id, build.environment, recipe.name, *recipe.cache, *contents)
 
 
 def _digest(*parts: str) -> str:
