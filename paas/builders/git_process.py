@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from paas.launching import children
+
 TAIL_BYTES = 8 * 1024  # kept of what it says on standard error
 MEMORY_BYTES = 1024**3  # of each process; what is large in a repository is streamed
 END_SECS = 5.0  # what was killed is gone long before, unless a disk hangs
@@ -33,7 +35,7 @@ async def run(
     """
     loop = asyncio.get_running_loop()
     reader, writer = os.pipe()
-    errors = os.fdopen(reader, "rb", buffering=0)
+    errors = children.file_of(reader)
     stream = asyncio.StreamReader()
     try:
         transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), errors)

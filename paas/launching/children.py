@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
+from io import FileIO
 from pathlib import Path
 
 from paas.launching.signals import RESET_SIGNALS
@@ -48,6 +49,16 @@ def reap(pid: int) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
+def file_of(descriptor: int) -> FileIO:
+    """Give the file that the running loop may close together with the pipe that it reads.
+
+    uvloop closes the descriptor by itself before it closes the file, when a thread may already have opened
+    something else under the same number: it gets a file that closes nothing.
+    """
+    closes = isinstance(asyncio.get_running_loop(), asyncio.SelectorEventLoop)
+    return FileIO(descriptor, "rb", closefd=closes)
+
+
 @contextlib.asynccontextmanager
 async def reading(descriptor: int) -> AsyncIterator[asyncio.StreamReader]:
     """Read a pipe, which is closed afterwards; not much more is taken from it than is asked for."""
@@ -56,7 +67,7 @@ async def reading(descriptor: int) -> AsyncIterator[asyncio.StreamReader]:
         fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, READ_SIZE)
     stream = asyncio.StreamReader(limit=READ_SIZE)
     transport, _ = await loop.connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(descriptor, "rb", buffering=0)
+        lambda: asyncio.StreamReaderProtocol(stream), file_of(descriptor)
     )
     try:
         yield stream
