@@ -16,6 +16,7 @@ import socket
 import statistics
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -88,8 +89,8 @@ async def _deploy(agent: Agent, program: Program) -> None:
 
 
 async def _round(agent: Agent, program: Program, *, counts: bool) -> None:
-    await _until_prepared(agent, program.deployment_id)
-    own_ms = _start_by_hand(program.file)
+    await until_prepared(agent, program.deployment_id)
+    own_ms = start_by_hand([str(program.file)], program.file.parent)
     proxy = ("127.0.0.1", int(agent.proxy_url.rpartition(":")[2]))
     wake_ms = ask(proxy, program.host)
     warm_ms = statistics.median(ask(proxy, program.host) for _ in range(WARM_REQUESTS))
@@ -99,7 +100,7 @@ async def _round(agent: Agent, program: Program, *, counts: bool) -> None:
         program.warm_ms.append(warm_ms)
 
 
-async def _until_prepared(agent: Agent, deployment_id: str) -> None:
+async def until_prepared(agent: Agent, deployment_id: str) -> None:
     """Put it to sleep, and wait until its next task lies prepared, as it does after any idle time."""
     await agent.ask("POST", f"/api/v1/deployments/{deployment_id}/sleep")
     await agent.until_asleep(deployment_id)
@@ -115,16 +116,24 @@ async def _until_prepared(agent: Agent, deployment_id: str) -> None:
     await asyncio.sleep(0.02)  # until the agent is quiet again
 
 
-def _start_by_hand(file: Path) -> float:
+def start_by_hand(
+    command: Sequence[str], home: Path, *, path: str = "/", variables: Mapping[str, str] | None = None
+) -> float:
     """Start a program with nothing around it, and count the milliseconds until its first byte."""
     port = _free_port()
-    environment = {"PATH": SYSTEM_PATH, "HOME": str(file.parent), "HOST": HOST, "PORT": str(port)}
+    environment = {
+        "PATH": SYSTEM_PATH,
+        "HOME": str(home),
+        "HOST": HOST,
+        "PORT": str(port),
+        **(variables or {}),
+    }
     began = time.perf_counter()
-    pid = os.posix_spawn(str(file), [str(file)], environment, setsid=True)
+    pid = os.posix_spawn(command[0], list(command), environment, setsid=True)
     try:
         while True:
             try:
-                first_byte(socket.create_connection((HOST, port), PATIENCE_SECS), "own")
+                first_byte(socket.create_connection((HOST, port), PATIENCE_SECS), "own", path)
             except ConnectionRefusedError:
                 took = time.perf_counter() - began
                 if took > PATIENCE_SECS:
@@ -137,16 +146,16 @@ def _start_by_hand(file: Path) -> float:
         os.waitpid(pid, 0)
 
 
-def ask(address: tuple[str, int], host: str) -> float:
+def ask(address: tuple[str, int], host: str, path: str = "/") -> float:
     """Ask for a page and count the milliseconds from the connect to the first byte of a 200."""
     began = time.perf_counter()
-    first_byte(socket.create_connection(address, PATIENCE_SECS), host)
+    first_byte(socket.create_connection(address, PATIENCE_SECS), host, path)
     return (time.perf_counter() - began) * 1000
 
 
-def first_byte(connection: socket.socket, host: str) -> None:
+def first_byte(connection: socket.socket, host: str, path: str = "/") -> None:
     with connection:
-        connection.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
         answer = connection.recv(4096)
     if b" 200 " not in answer[:16]:
         raise RuntimeError(f"not the answer of the program: {answer!r}")

@@ -1,78 +1,13 @@
 """Projects that others wrote, sent as they are: found out, built, deployed, asleep, and awake again."""
 
 import asyncio
-import io
-import tarfile
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests import real_sources
-from tests.harness import Agent, Json, running
-
-SETTINGS = "[builds]\ncpus = 2.0\n"
-PATIENCE_SECS = 120.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Project:
-    """What is sent, and by what one sees that it runs."""
-
-    name: str
-    fetch: Callable[[Path], Path]
-    recipe: str
-    path: str
-    shows: str
-    variables: Mapping[str, str] = field(default_factory=dict)
-
-
-PROJECTS = (
-    Project(
-        name="flask",
-        fetch=real_sources.flask_app,
-        recipe="python-project",
-        path="/get?shown=here",
-        shows="flask-default.localhost",
-    ),
-    Project(
-        name="fastapi",
-        fetch=real_sources.fastapi_app,
-        recipe="python-project",
-        path="/openapi.json",
-        shows="Endpoint Pulse",
-        variables={"DB_FILE": "/tmp/endpoint-pulse-of-a-test.sqlite3"},  # where it is, it may not write
-    ),
-    Project(
-        name="datasette",
-        fetch=real_sources.datasette,
-        recipe="python-project",
-        path="/-/versions.json",
-        shows='"version": "0.65.5"',
-    ),
-    Project(
-        name="express",
-        fetch=real_sources.express_app,
-        recipe="node-unlocked",
-        path="/",
-        shows="Welcome to Express",
-    ),
-    Project(
-        name="static",
-        fetch=real_sources.static_site,
-        recipe="static",
-        path="/",
-        shows="Hello world! This is HTML5 Boilerplate.",
-    ),
-    Project(
-        name="go",
-        fetch=real_sources.go_program,
-        recipe="go",
-        path="/users/carl",
-        shows="Carl Jackson",
-    ),
-)
+from tests.harness import Agent, running
+from tests.real_projects import PROJECTS, SETTINGS, Project, built, packed
 
 
 @pytest.fixture
@@ -94,33 +29,3 @@ async def test_project_is_deployed_by_detection_alone(agent: Agent, tmp_path: Pa
     await agent.ask("POST", f"/api/v1/deployments/{deployment['id']}/sleep")
     await agent.until_asleep(deployment["id"])
     assert project.shows in (await agent.get(project.name, project.path)).text
-
-
-async def built(agent: Agent, project: Project, archive: bytes) -> Json:
-    """Send a source to be built and deployed, and wait until it is built."""
-    app = await agent.app(project.name)
-    for name, value in project.variables.items():
-        await agent.ask("PUT", f"/api/v1/apps/{app['id']}/env-vars/{name}", json={"value": value}, expect=201)
-    build = await agent.ask(
-        "POST",
-        "/api/v1/builds",
-        params={"name": project.name, "deploy": "true"},
-        data=archive,
-        headers={"Content-Type": "application/gzip"},
-        expect=202,
-    )
-    ended = await agent.until(
-        lambda: agent.ask("GET", f"/api/v1/builds/{build['id']}"),
-        lambda found: found["state"] in {"succeeded", "failed", "cancelled"},
-        PATIENCE_SECS,
-    )
-    said_by_it = await agent.ask("GET", f"/api/v1/builds/{build['id']}/logs")
-    assert ended["state"] == "succeeded", [ended, *(line["message"] for line in said_by_it)]
-    return ended
-
-
-def packed(folder: Path) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz", compresslevel=1) as archive:
-        archive.add(folder, arcname=folder.name)
-    return stream.getvalue()
