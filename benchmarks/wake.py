@@ -107,10 +107,10 @@ async def until_prepared(agent: Agent, deployment_id: str) -> None:
     (pending,) = await agent.until(
         lambda: agent.tasks(deployment_id, "pending"), lambda found: len(found) == 1
     )
-    start_file = agent.state / "runs" / str(pending["id"]) / "start"
+    folder = agent.state / "runs" / str(pending["id"]) / "tmp"
 
     async def is_prepared() -> bool:
-        return start_file.exists()
+        return folder.exists()
 
     await agent.until(is_prepared, lambda done: done)
     await asyncio.sleep(0.02)  # until the agent is quiet again

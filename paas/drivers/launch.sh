@@ -2,7 +2,7 @@
 #
 # $1    the folder of all runs
 # fd 0  a pipe that brings a line once this shell is in its control group, then the name of one run and its
-#       port; if it ends without, nobody needs this launcher
+#       port, then the lines of its task; if it ends without, nobody needs this launcher
 # fd 9  the record of the run, locked for as long as this shell lives; the program never gets it
 
 umask 022
@@ -16,6 +16,6 @@ read -r _ || exit 0 # that it is contained
 	read -r run port || exit 0
 	cd "./$run" && echo "begun $port" >&9 || exit 0
 	exec 9>&-
-	. ./start
+	. /dev/stdin # by no file: these lines hold the task's variables
 )
 echo "exit $?" >&9

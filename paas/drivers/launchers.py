@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 STDERR = 2
 REFILL_AFTER_S = 0.05  # what a start leaves of the processor in its first moments is the program's
 RECORD_FD = 9  # launch.sh's name for it
+PIPE_BYTES = 48 * 1024  # what a new pipe is sure to take at once
 INHERITED = ("PATH", "LANG", "TZ")
 
 
@@ -37,9 +38,15 @@ class Launcher:
     group_id: int | None  # by which the kernel knows that
     record: Path  # locked by it; linked into the run it is given
 
-    def order(self, task_id: TaskId, port: int) -> None:
-        """Tell it which run to start. Raises BrokenPipeError if it has died."""
-        os.write(self.pipe, f"{task_id} {port}\n".encode())
+    def order(self, task_id: TaskId, port: int, script: bytes) -> None:
+        """Tell it which run to start, and how; `leave` lets it know that this was all.
+
+        Raises BrokenPipeError if it has died, and OSError for more than the kernel lets a pipe hold (1 MiB).
+        """
+        words = f"{task_id} {port}\n".encode() + script
+        if len(words) > PIPE_BYTES:  # or the write would wait for the reader
+            fcntl.fcntl(self.pipe, fcntl.F_SETPIPE_SZ, len(words) + PIPE_BYTES)
+        os.write(self.pipe, words)
 
     def leave(self) -> None:
         """Let it go on without us; its record has another name by now."""
@@ -122,6 +129,8 @@ class Spawner:
     def _start(self, record: int) -> tuple[int, int]:
         reader, writer = os.pipe()
         try:
+            if self._user is not None:  # who opens it by name, too
+                os.fchown(reader, self._user.uid, self._user.gid)
             pid = os.posix_spawn(
                 self._command[0],
                 self._command,

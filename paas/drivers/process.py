@@ -5,9 +5,8 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import timedelta
-from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,14 +21,12 @@ from paas.drivers.launchers import Launcher, LauncherPool, Spawner
 from paas.drivers.listening import is_open_in
 from paas.drivers.native_usage import NativeUsage
 from paas.drivers.runs import KILLED, Record, Runs
-from paas.drivers.start_file import HOST, LimitByShell
+from paas.drivers.start_script import HOST, LimitByShell, render
 from paas.launching.cgroups import find_cgroups
 from paas.launching.users import User
 from paas.sock_diag import SocketTable
 
 logger = logging.getLogger(__name__)
-
-_what_matters = attrgetter(*(field.name for field in fields(TaskSpec) if field.name != "port"))
 
 
 class ProcessDriver:
@@ -69,7 +66,7 @@ class ProcessDriver:
         self._halter = Halter(self._cgroups)
         self._pool = LauncherPool(self._spawner, parked)
         self._sockets = SocketTable()
-        self._prepared: dict[TaskId, int] = {}  # fingerprints: thousands may sleep with one prepared
+        self._prepared: set[TaskId] = set()
         self._running: dict[TaskId, Running] = {}
         self._just_ended: dict[TaskId, Running] = {}
         self._hints: dict[TaskId, None] = {}
@@ -120,20 +117,17 @@ class ProcessDriver:
         }
 
     async def prepare(self, spec: TaskSpec) -> None:
-        """Write the run's folder. The port may still change; whatever else does is written again."""
-        fingerprint = _fingerprint(spec)
-        if spec.task_id in self._running or self._prepared.get(spec.task_id) == fingerprint:
+        """Make the run's folder. What the task is told may still change: it comes with the start."""
+        if spec.task_id in self._running or spec.task_id in self._prepared:
             return
-        controllers = self._cgroups.controllers if self._cgroups else frozenset()
-        by_shell = LimitByShell(memory="memory" not in controllers, cpu="cpu" not in controllers)
-        await asyncio.to_thread(self._runs.prepare, spec, by_shell)
+        await asyncio.to_thread(self._runs.prepare, spec)
         if not self._runs.is_taken(spec.task_id):  # by a start that came meanwhile
-            self._prepared[spec.task_id] = fingerprint
+            self._prepared.add(spec.task_id)
 
     async def start(self, spec: TaskSpec) -> Instance:
         """Start the task, or find it started already: running, or ended. Raises StartFailed.
 
-        After `prepare`, and with a launcher parked, this is a link, a line into a pipe, and no wait.
+        After `prepare`, and with a launcher parked, this is a link, some lines into a pipe, and no wait.
         """
         await self.prepare(spec)
         if spec.task_id not in self._prepared:
@@ -223,7 +217,7 @@ class ProcessDriver:
     async def forget(self, task_id: TaskId) -> None:
         """Delete the run's folder; whatever still runs of it is killed."""
         await self.stop(task_id, grace=timedelta(0))
-        self._prepared.pop(task_id, None)
+        self._prepared.discard(task_id)
         self._usage.forget(task_id)
         await asyncio.to_thread(self._runs.delete, task_id)
 
@@ -245,18 +239,26 @@ class ProcessDriver:
 
     def _hand_over(self, launcher: Launcher, spec: TaskSpec) -> Instance:
         try:
+            script = render(spec, self._runs.places(spec), self._by_shell())
             self._limit(launcher, spec)
             self._runs.take(spec.task_id, launcher.record)
-            launcher.order(spec.task_id, spec.port)
+            launcher.order(spec.task_id, spec.port, script)
+        except StartFailed:
+            self._pool.give_back(launcher)
+            raise
         except OSError as error:
             asyncio.get_running_loop().remove_reader(launcher.pidfd)
             self._spawner.retire(launcher)
             raise StartFailed(f"cannot start task {spec.task_id}: {error.strerror or error}") from error
         launcher.leave()
-        self._prepared.pop(spec.task_id, None)
+        self._prepared.discard(spec.task_id)
         instance = self._watch(spec.task_id, launcher.pid, launcher.pidfd, launcher.group, spec.port)
         self._running[spec.task_id].group_id = launcher.group_id
         return instance
+
+    def _by_shell(self) -> LimitByShell:
+        controllers = self._cgroups.controllers if self._cgroups else frozenset()
+        return LimitByShell(memory="memory" not in controllers, cpu="cpu" not in controllers)
 
     def _limit(self, launcher: Launcher, spec: TaskSpec) -> None:
         if self._cgroups is not None and self._cgroups.controllers:
@@ -337,8 +339,3 @@ class ProcessDriver:
             return running.instance
         killed = record.exit_code == KILLED and self._usage.was_killed_for_memory(task_id)
         return Instance(task_id=task_id, status="exited", exit_code=record.exit_code, oom_killed=killed)
-
-
-def _fingerprint(spec: TaskSpec) -> int:
-    """Tell specs apart, but for their ports, without keeping them."""
-    return hash(repr(_what_matters(spec)))

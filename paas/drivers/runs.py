@@ -1,7 +1,6 @@
 """The folder of one run on disk: what it holds, who may write it, and how to read what became of it.
 
 `<run_root>/<task id>/`
-  `start`   shell lines of the task; readable by the apps' group, since it holds their variables
   `record`  the lock of the launcher and its diary; only the agent may open it, the launcher got it open
   `tmp/`    TMPDIR of the task
 `<run_root>/.parked/`  records of launchers that wait for a task: linked into a run when it starts
@@ -19,13 +18,12 @@ from pathlib import Path
 from paas.core.errors import StartFailed
 from paas.core.ids import TaskId
 from paas.core.model import TaskSpec
-from paas.drivers.start_file import LimitByShell, Places, render
+from paas.drivers.start_script import Places
 from paas.launching.users import User
 
 PARKED = ".parked"
 LAUNCH_SCRIPT = ".launch.sh"
 RECORD = "record"
-START = "start"
 RECORD_LIMIT = 4096  # bytes; ours are under 100
 ORDER_PATIENCE_S = 2.0
 ORDER_PAUSE_S = 0.001
@@ -89,24 +87,27 @@ class Runs:
             if path.is_dir() and path.name != PARKED and not (path / RECORD).exists():
                 shutil.rmtree(path)
 
-    def prepare(self, spec: TaskSpec, by_shell: LimitByShell) -> None:
+    def prepare(self, spec: TaskSpec) -> None:
         """Make all that a start needs; nothing if the task was started before. Raises StartFailed."""
         folder = self.folder(spec.task_id)
         try:
             if not self._is_new(folder):
                 return
-            program = self._programs_root / spec.artifact_sha256
-            if not program.is_dir():
+            places = self.places(spec)
+            if not places.program.is_dir():
                 raise StartFailed(f"cannot start task {spec.task_id}: its program is not unpacked")
-            places = Places(
-                program=program,
-                home=self._homes_root / spec.app_id,
-                temporary=folder / "tmp",
-                log=self._log_path(spec.task_id),
-            )
-            self._make(folder, places, render(spec, places, by_shell))
+            self._make(folder, places)
         except OSError as error:
             raise StartFailed(f"cannot prepare task {spec.task_id}: {error.strerror or error}") from error
+
+    def places(self, spec: TaskSpec) -> Places:
+        """Say where a task finds its things. Does not block."""
+        return Places(
+            program=self._programs_root / spec.artifact_sha256,
+            home=self._homes_root / spec.app_id,
+            temporary=self.folder(spec.task_id) / "tmp",
+            log=self._log_path(spec.task_id),
+        )
 
     def read(self, task_id: TaskId) -> Record | None:
         """Read what became of a run; None if it was given no launcher."""
@@ -152,7 +153,7 @@ class Runs:
         (folder / RECORD).unlink(missing_ok=True)
         return True
 
-    def _make(self, folder: Path, places: Places, start: bytes) -> None:
+    def _make(self, folder: Path, places: Places) -> None:
         folder.mkdir(mode=0o750, exist_ok=True)
         self._give_group(folder)
         for path in (places.temporary, places.home):
@@ -160,7 +161,6 @@ class Runs:
             if self._user is not None:
                 self._user.give(path)
         self._make_log(places.log)
-        self._write(folder / START, start, mode=0o640)
 
     def _make_log(self, log: Path) -> None:
         """Let the task append to its log, but not read those of others."""

@@ -1,5 +1,6 @@
 """What only real processes do: what they are told, what they write, and what they leave running."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -87,3 +88,27 @@ async def test_a_task_of_a_dead_agent_can_be_stopped_without_a_survey(
 
     assert code == 143
     assert not is_alive(daemon)
+
+
+async def test_what_a_task_is_told_is_on_no_disk(driver: Driver, rig: NativeRig) -> None:
+    spec = rig.spec(programs.ENVIRONMENT, env={"TOKEN": "correct horse"})
+    await driver.prepare(spec)
+    await driver.start(spec)
+    await until_written(rig, spec.task_id, "}\n")
+
+    files = [path for path in rig.root.rglob("*") if path.is_file() and path != rig.log_path(spec.task_id)]
+
+    assert "correct horse" in rig.output(spec.task_id)
+    assert files
+    assert not [path for path in files if b"correct horse" in path.read_bytes()]
+
+
+async def test_more_variables_than_a_pipe_takes_at_once(driver: Driver, rig: NativeRig) -> None:
+    many = {f"VARIABLE_{number}": "it's" * 500 for number in range(60)}
+    spec = rig.spec(programs.ENVIRONMENT, env=many)
+
+    await driver.start(spec)
+
+    told = json.loads(await until_written(rig, spec.task_id, "}\n"))["env"]
+
+    assert told.items() >= many.items()

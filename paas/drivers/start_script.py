@@ -1,4 +1,7 @@
-"""The shell lines that turn a launcher into one task; `launch.sh` reads them, with `port` set."""
+"""The shell lines that turn a launcher into one task; `launch.sh` is sent them, with `port` set.
+
+They hold the task's variables, and so are on no disk.
+"""
 
 import math
 import os
