@@ -234,7 +234,10 @@ async def assert_nothing_is_left(sweep: Sweep) -> None:
     state = sweep.agent.state
 
     async def strange() -> list[str]:
-        return await asyncio.to_thread(lambda: list(leftovers(sweep, state)))
+        try:
+            return await asyncio.to_thread(lambda: list(leftovers(sweep, state)))
+        except FileNotFoundError as error:
+            return [f"{error.filename} went meanwhile"]
 
     await sweep.agent.until(strange, lambda found: found == [], PATIENCE_SECS)
 
