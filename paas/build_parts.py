@@ -15,7 +15,7 @@ from paas.builders.git import GitFetcher, GitLimits
 from paas.builders.program_tar import TarLimits
 from paas.builders.recipes import RecipeTable
 from paas.builders.source import SourcePrograms, SourceSettings, passed_on
-from paas.builders.unpack import UnpackLimits
+from paas.builders.trees import UnpackLimits
 from paas.config import Config
 from paas.core.ids import AppId
 from paas.core.ports import Clock, ImageBuilder

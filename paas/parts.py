@@ -19,7 +19,7 @@ from paas.artifacts import ArtifactFiles
 from paas.build_files import BuildFiles
 from paas.build_logs import BuildLogs
 from paas.builders.archive import ArchiveBuilder
-from paas.builders.unpack import UnpackLimits
+from paas.builders.trees import UnpackLimits
 from paas.config import Config, split_address
 from paas.core.ports import Driver, ImageBuilder
 from paas.core.spec import ProcessType

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from paas.builders import procfile
 from paas.builders.kinds import HEAD_SIZE, look_through, unpack_any
-from paas.builders.unpack import EXECUTABLE, UnpackLimits, check_links
+from paas.builders.trees import EXECUTABLE, UnpackLimits, check_links
 from paas.core.errors import BadArchive, Unavailable
 from paas.core.model import Artifact, Built, Deployment
 

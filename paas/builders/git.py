@@ -17,7 +17,8 @@ from paas.builders import git_answers
 from paas.builders.git_answers import Wanted
 from paas.builders.git_environment import check_token, environment
 from paas.builders.git_process import Ended, run
-from paas.builders.unpack import UnpackLimits, check_links, unpack_tar
+from paas.builders.trees import UnpackLimits, check_links
+from paas.builders.unpack import unpack_tar
 from paas.core.errors import BadArchive, BuildFailed, PaasError, Unavailable
 from paas.core.masking import Mask
 from paas.core.ports import BuildReport

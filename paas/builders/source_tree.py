@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from paas.builders.kinds import HEAD_SIZE, look_through, unpack_any
-from paas.builders.unpack import EXECUTABLE, UnpackLimits, check_links
+from paas.builders.trees import EXECUTABLE, UnpackLimits, check_links
 from paas.core.errors import BadArchive, BuildFailed, Unavailable
 
 

@@ -9,11 +9,11 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from gzip import GzipFile
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
+from paas.builders.trees import EXECUTABLE, UnpackLimits, quoted, refused
 from paas.core.errors import BadArchive, PaasError, Unavailable
 
 COPY_SIZE = 256 * 1024
@@ -21,15 +21,6 @@ READ_LIMIT = 8 * 1024 * 1024  # one read for a header; Python's readers take hea
 NAME_LIMIT = 4096  # PATH_MAX of Linux
 DEPTH_LIMIT = 64  # folders in folders; deleting a tree recurses
 PRIVILEGED = stat.S_ISUID | stat.S_ISGID
-EXECUTABLE = 0o111
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnpackLimits:
-    """How much one archive may become: bytes really written, and members of any kind."""
-
-    bytes: int = 2 * 1024**3
-    files: int = 50_000
 
 
 def unpack_tar(source: BinaryIO, folder: Path, limits: UnpackLimits, *, gzipped: bool) -> None:
@@ -44,7 +35,7 @@ def unpack_tar(source: BinaryIO, folder: Path, limits: UnpackLimits, *, gzipped:
         while member := archive.next():
             # tarfile keeps every header otherwise; the attribute is in its code, not in its types
             archive.members = []  # type: ignore[attr-defined]
-            with _told_apart(_quoted(member.name)):
+            with _told_apart(quoted(member.name)):
                 _unpack_tar_member(unpacking, archive, member)
         stream.drain()
 
@@ -54,28 +45,15 @@ def unpack_zip(source: BinaryIO, folder: Path, limits: UnpackLimits) -> None:
     unpacking = _Unpacking(folder, limits)
     with _told_apart("the archive"), _Bounded(source) as file, zipfile.ZipFile(file) as archive:
         for member in archive.infolist():
-            with _told_apart(_quoted(member.filename)):
+            with _told_apart(quoted(member.filename)):
                 _unpack_zip_member(unpacking, archive, member)
-
-
-def check_links(folder: Path) -> None:
-    """Resolve every link of a finished tree: ones that are harmless alone may leave it together."""
-    root = os.path.realpath(folder)
-    for parent, folders, files in os.walk(root):
-        for name in (*folders, *files):
-            path = Path(parent, name)
-            if not path.is_symlink():
-                continue
-            resolved = os.path.realpath(path)
-            if resolved != root and not resolved.startswith(root + os.sep):
-                raise _refused(str(path.relative_to(root)), "its link leaves the folder")
 
 
 def _unpack_tar_member(unpacking: "_Unpacking", archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
     if member.mode & PRIVILEGED:
-        raise _refused(member.name, "it has a set-uid or set-gid bit")
+        raise refused(member.name, "it has a set-uid or set-gid bit")
     if member.issparse():
-        raise _refused(member.name, "it is a sparse file")
+        raise refused(member.name, "it is a sparse file")
     if member.isdir():
         unpacking.add_folder(member.name)
     elif member.issym():
@@ -85,19 +63,19 @@ def _unpack_tar_member(unpacking: "_Unpacking", archive: tarfile.TarFile, member
     elif member.isreg():
         content = archive.extractfile(member)
         if content is None:
-            raise _refused(member.name, "it has no content")
+            raise refused(member.name, "it has no content")
         unpacking.add_file(member.name, content, member.size, executable=bool(member.mode & EXECUTABLE))
     else:
-        raise _refused(member.name, "it is a device or another special file")
+        raise refused(member.name, "it is a device or another special file")
 
 
 def _unpack_zip_member(unpacking: "_Unpacking", archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
     if member.flag_bits & 1:
-        raise _refused(member.filename, "it is encrypted")
+        raise refused(member.filename, "it is encrypted")
     mode = member.external_attr >> 16
     kind = stat.S_IFMT(mode)
     if mode & PRIVILEGED:
-        raise _refused(member.filename, "it has a set-uid or set-gid bit")
+        raise refused(member.filename, "it has a set-uid or set-gid bit")
     if member.is_dir():
         unpacking.add_folder(member.filename)
     elif kind == stat.S_IFLNK:
@@ -105,13 +83,13 @@ def _unpack_zip_member(unpacking: "_Unpacking", archive: zipfile.ZipFile, member
             target = content.read(NAME_LIMIT + 1)
         unpacking.add_symbolic_link(member.filename, os.fsdecode(target))
     elif member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-        raise _refused(member.filename, "it is packed with an unusual method")  # whose memory is unbounded
+        raise refused(member.filename, "it is packed with an unusual method")  # whose memory is unbounded
     elif kind in {0, stat.S_IFREG}:
         with archive.open(member) as content:
             executable = bool(mode & EXECUTABLE)
             unpacking.add_file(member.filename, content, member.file_size, executable=executable)
     else:
-        raise _refused(member.filename, "it is a device or another special file")
+        raise refused(member.filename, "it is a device or another special file")
 
 
 class _Unpacking:
@@ -136,27 +114,27 @@ class _Unpacking:
                 written += len(chunk)
                 self._bytes_left -= len(chunk)
                 if self._bytes_left < 0:
-                    raise _refused(name, f"the archive holds more than {self._limits.bytes} bytes")
+                    raise refused(name, f"the archive holds more than {self._limits.bytes} bytes")
                 file.write(chunk)
         if written != size:
-            raise _refused(name, f"it is cut short: {written} of {size} bytes")
+            raise refused(name, f"it is cut short: {written} of {size} bytes")
         target.chmod(0o755 if executable else 0o644)
 
     def add_symbolic_link(self, name: str, link: str) -> None:
         target = self._target(name)
         relative = target.relative_to(self._folder).parent
         if not link or "\0" in link or len(link) > NAME_LIMIT or _leaves(relative, link):
-            raise _refused(name, f"its link {_quoted(link)} leaves the folder")
+            raise refused(name, f"its link {quoted(link)} leaves the folder")
         target.symlink_to(link)
 
     def add_hard_link(self, name: str, link: str) -> None:
         source = _relative(link)
         if source is None or source not in self._seen:
-            raise _refused(name, f"its link {_quoted(link)} leads to nothing in the archive before it")
+            raise refused(name, f"its link {quoted(link)} leads to nothing in the archive before it")
         self._make_parents(link, source)
         origin = self._folder / source
         if not stat.S_ISREG(origin.lstat().st_mode):
-            raise _refused(name, f"its link {_quoted(link)} does not lead to a file")
+            raise refused(name, f"its link {quoted(link)} does not lead to a file")
         os.link(origin, self._target(name), follow_symlinks=False)
 
     def _target(self, name: str) -> Path:
@@ -169,16 +147,16 @@ class _Unpacking:
         self._count(name)
         relative = _relative(name)
         if relative is None:
-            raise _refused(name, "its name is absolute, climbs with `..`, or is too long")
+            raise refused(name, "its name is absolute, climbs with `..`, or is too long")
         if not repeatable and (relative in self._seen or not relative.parts):
-            raise _refused(name, "its name comes twice")
+            raise refused(name, "its name comes twice")
         self._seen.add(relative)
         return relative
 
     def _count(self, name: str) -> None:
         self._members += 1
         if self._members > self._limits.files:
-            raise _refused(name, f"the archive holds more than {self._limits.files} members")
+            raise refused(name, f"the archive holds more than {self._limits.files} members")
 
     def _make_parents(self, name: str, relative: PurePosixPath) -> None:
         """Make the folders above a member, none of which may be a link or a file."""
@@ -191,7 +169,7 @@ class _Unpacking:
                 self._count(name)
             except FileExistsError:
                 if not stat.S_ISDIR(folder.lstat().st_mode):
-                    raise _refused(name, "a link or a file stands in its path") from None
+                    raise refused(name, "a link or a file stands in its path") from None
 
 
 class _Forward(io.RawIOBase):
@@ -260,14 +238,6 @@ def _relative(name: str) -> PurePosixPath | None:
 def _leaves(folder: Path, link: str) -> bool:
     joined = os.path.normpath(folder / link)
     return link.startswith("/") or joined == ".." or joined.startswith("../")
-
-
-def _quoted(name: str) -> str:
-    return ascii(name if len(name) <= 200 else f"{name[:200]}...")  # noqa: PLR2004 - enough to recognise it
-
-
-def _refused(name: str, cause: str) -> BadArchive:
-    return BadArchive(f"cannot unpack {_quoted(name)}: {cause}")
 
 
 BROKEN: tuple[type[Exception], ...] = (

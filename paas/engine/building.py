@@ -14,7 +14,7 @@ import msgspec
 from paas.build_files import BuildFiles
 from paas.build_logs import BuildLogs
 from paas.builders.source_tree import digest_of, digest_of_file, folder_inside, unpack_source
-from paas.builders.unpack import UnpackLimits
+from paas.builders.trees import UnpackLimits
 from paas.core.builds import DOCKERFILE, READY_IMAGE, Build, BuildOptions, Recipe, SourceOrder
 from paas.core.errors import BuildFailed, PaasError, Stale
 from paas.core.ids import AppId, BuildId

@@ -14,7 +14,7 @@ from typing import Literal
 import pytest
 
 from paas.builders.archive import ArchiveBuilder, safe_name
-from paas.builders.unpack import UnpackLimits
+from paas.builders.trees import UnpackLimits
 from paas.core.command_lines import shell_line
 from paas.core.errors import BadArchive
 from paas.core.ids import ArtifactId

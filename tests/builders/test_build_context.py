@@ -10,7 +10,7 @@ import pytest
 
 from paas.builders.build_context import check_dockerfile, ignore_of, tar_of
 from paas.builders.source_tree import unpack_source
-from paas.builders.unpack import UnpackLimits
+from paas.builders.trees import UnpackLimits
 from paas.core.dockerignore import Dockerignore
 from paas.core.errors import BadArchive, BuildFailed
 from tests.contexts import archive, fill

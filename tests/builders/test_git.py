@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from paas.builders.git import GitFetcher, GitLimits
-from paas.builders.unpack import UnpackLimits
+from paas.builders.trees import UnpackLimits
 from paas.core.errors import BadArchive, BuildFailed, Invalid, PaasError
 from tests.git_server import GitServer, serving
 from tests.requirements import require

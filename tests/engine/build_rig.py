@@ -15,7 +15,7 @@ from paas.builders.containment import ProcessLimits
 from paas.builders.program_tar import TarLimits
 from paas.builders.recipes import RecipeTable
 from paas.builders.source import SourcePrograms, SourceSettings
-from paas.builders.unpack import UnpackLimits
+from paas.builders.trees import UnpackLimits
 from paas.core.builds import Build, BuiltImage, Program, SourceOrder
 from paas.core.errors import Unavailable
 from paas.core.ids import AppId, BuildId, DeploymentId
