@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -101,7 +102,7 @@ async def page(*flags: str) -> AsyncIterator[Page]:
     """Start a browser with one empty page; nothing of it is left afterwards."""
     profile = tempfile.mkdtemp(prefix="paas-test-browser-")
     command = [str(require("chromium")), *FLAGS, *flags, f"--user-data-dir={profile}", "about:blank"]
-    process = await _start(command)
+    process = await _start(command, profile)
     try:
         assert process.stderr is not None
         address = await _debugging_address(process.stderr)
@@ -117,9 +118,12 @@ async def page(*flags: str) -> AsyncIterator[Page]:
         shutil.rmtree(profile, ignore_errors=True)
 
 
-async def _start(command: Sequence[str]) -> asyncio.subprocess.Process:
+async def _start(command: Sequence[str], temporary: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(  # noqa: TID251 - a test may fork
-        *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+        *command,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "TMPDIR": temporary},  # a killed one leaves what it has there
     )
 
 
