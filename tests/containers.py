@@ -76,7 +76,7 @@ class Hull:
 async def hull(
     *flags: str, environment: Mapping[str, str] | None = None, socket: Path | None = None
 ) -> AsyncIterator[Hull]:
-    """Run an agent with an engine; its containers and networks are gone afterwards."""
+    """Run an agent with an engine; its containers, networks and images are gone afterwards."""
     socket = socket or engine_socket()
     async with running(
         *flags, environment={**(environment or {}), "DOCKER_HOST": f"unix://{socket}"}
@@ -105,3 +105,6 @@ def _clear(afloat: Hull) -> None:
     for each in ask_json(afloat.socket, "GET", f"/networks?filters={mark}") or []:
         with contextlib.suppress(ValueError):
             ask(afloat.socket, "DELETE", f"/networks/{each['Id']}")
+    for each in ask_json(afloat.socket, "GET", f"/images/json?filters={mark}") or []:
+        with contextlib.suppress(ValueError):  # gone with one before it
+            ask(afloat.socket, "DELETE", f"/images/{each['Id']}?force=1")

@@ -1,7 +1,6 @@
 """From a folder with a Dockerfile to an app that sleeps and wakes: agent, engine and command are real."""
 
 import asyncio
-import contextlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,34 +9,17 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Command, commanding, interrupt, until_line
-from tests.containers import Hull, agent_id, hull
+from tests.containers import Hull, hull
 from tests.contexts import BASE, SERVE, archive, fill, load_base
 from tests.harness import Json
 
 SLOW = f"{BASE}RUN echo begun; sleep 600\n"
 
 
-@contextlib.asynccontextmanager
-async def yard() -> AsyncIterator[Hull]:
-    """Run an agent that builds; its images are gone afterwards."""
-    async with hull() as afloat:
-        load_base(afloat.socket)
-        try:
-            yield afloat
-        finally:
-            if afloat.agent.process is not None:
-                afloat.agent.kill()
-            mark = f'{{"label":["paas.agent={agent_id(afloat.agent)}"]}}'
-            for each in afloat.containers():
-                afloat.engine("DELETE", f"/containers/{each['Id']}?force=1")
-            for image in afloat.engine("GET", f"/images/json?filters={mark}"):
-                with contextlib.suppress(ValueError):  # gone with one before it
-                    afloat.engine("DELETE", f"/images/{image['Id']}?force=1")
-
-
 @pytest.fixture
 async def afloat() -> AsyncIterator[Hull]:
-    async with yard() as afloat:
+    async with hull() as afloat:
+        load_base(afloat.socket)
         yield afloat
 
 
