@@ -70,6 +70,13 @@ PROJECTS = (
         shows="Carl Jackson",
     ),
 )
+DOCKERFILE_PROJECT = Project(
+    name="dockerfile",
+    fetch=real_sources.dockerfile_project,
+    recipe="dockerfile",
+    path="/",
+    shows="<title>Swagger UI</title>",
+)
 
 
 async def built(agent: Agent, project: Project, archive: bytes) -> Json:
@@ -81,7 +88,7 @@ async def built(agent: Agent, project: Project, archive: bytes) -> Json:
         "POST",
         "/api/v1/builds",
         params={"name": project.name, "deploy": "true"},
-        data=archive,
+        data=io.BytesIO(archive),
         headers={"Content-Type": "application/gzip"},
         expect=202,
     )

@@ -140,4 +140,4 @@ def go_program(folder: Path) -> Path:
 
 
 def dockerfile_project(folder: Path) -> Path:
-    return from_npm("statsd", "0.9.0", folder)
+    return from_npm("swagger-ui", "2.2.10", folder)

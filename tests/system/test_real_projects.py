@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.alpine_image import alpine
+from tests.containers import hull
+from tests.docker_engine import engine_socket
 from tests.harness import Agent, running
-from tests.real_projects import PROJECTS, SETTINGS, Project, built, packed
+from tests.real_projects import DOCKERFILE_PROJECT, PROJECTS, SETTINGS, Project, built, packed
 
 
 @pytest.fixture
@@ -18,6 +21,16 @@ async def agent() -> AsyncIterator[Agent]:
 
 @pytest.mark.parametrize("project", PROJECTS, ids=lambda project: project.name)
 async def test_project_is_deployed_by_detection_alone(agent: Agent, tmp_path: Path, project: Project) -> None:
+    await deploy_and_wake(agent, tmp_path, project)
+
+
+async def test_project_with_a_dockerfile_is_deployed_by_detection_alone(tmp_path: Path) -> None:
+    with alpine(engine_socket()):
+        async with hull() as afloat:
+            await deploy_and_wake(afloat.agent, tmp_path, DOCKERFILE_PROJECT)
+
+
+async def deploy_and_wake(agent: Agent, tmp_path: Path, project: Project) -> None:
     source = await asyncio.to_thread(project.fetch, tmp_path)
 
     build = await built(agent, project, packed(source))
