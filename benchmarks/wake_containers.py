@@ -61,27 +61,30 @@ class Figures:
 @dataclass(frozen=True, slots=True)
 class Bench:
     ship: Hull
-    stopped: Json  # deployments
-    frozen: Json
+    stopped: Json  # a deployment
     figures: Figures
+    host: str = "stopped-default.localhost"
 
     @property
     def proxy(self) -> tuple[str, int]:
         return (HOST, int(self.ship.agent.proxy_url.rpartition(":")[2]))
 
-    async def round(self) -> None:
-        figures = self.figures
+    async def compare(self) -> Json:
+        """Start the container by hand, then wake it; what it was made of."""
         await self._until_asleep()
         pattern = self._pattern()
-        figures.own.append(self._started_by_hand(pattern))
-        figures.stopped.append(ask(self.proxy, "stopped-default.localhost"))
-        figures.warm.append(
-            statistics.median(ask(self.proxy, "stopped-default.localhost") for _ in range(WARM_REQUESTS))
-        )
+        self.figures.own.append(self._started_by_hand(pattern))
+        self.figures.stopped.append(ask(self.proxy, self.host))
+        return pattern
+
+    async def round(self, frozen: Json) -> None:
+        figures = self.figures
+        pattern = await self.compare()
+        figures.warm.append(statistics.median(ask(self.proxy, self.host) for _ in range(WARM_REQUESTS)))
         figures.looked.append(self._started_by_hand(pattern, look=True))
         if CAN_ACTIVATE:
             figures.activated.append(self._activated(pattern))
-        await self.ship.agent.until_activity(self.frozen["id"], "frozen")
+        await self.ship.agent.until_activity(frozen["id"], "frozen")
         figures.frozen.append(ask(self.proxy, "frozen-default.localhost"))
         figures.created.append(self._started_by_hand(pattern, create=True))
         figures.deployed.append(await self._deployed())
@@ -191,10 +194,10 @@ async def _measure(rounds: int) -> None:
         stopped = await ship.deploy("stopped", image, resources=AMPLE)
         idle = {"freeze_after_secs": FREEZE_AFTER_SECS}
         frozen = await ship.deploy("frozen", image, resources=AMPLE, idle=idle)
-        await Bench(ship, stopped, frozen, Figures()).round()  # to warm up
-        bench = Bench(ship, stopped, frozen, Figures())
+        await Bench(ship, stopped, Figures()).round(frozen)  # to warm up
+        bench = Bench(ship, stopped, Figures())
         for _ in range(rounds):
-            await bench.round()
+            await bench.round(frozen)
         _print(bench.figures, rounds)
 
 

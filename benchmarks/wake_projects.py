@@ -4,11 +4,13 @@
 
 Each project of tests/real_projects.py is fetched, built and deployed by a real agent. In each round, one
 right after the other: what its build made is started by hand until it answers, and the agent's proxy is
-asked for it while it sleeps there.
+asked for it while it sleeps there. The one with a Dockerfile is measured where DOCKER_HOST names an engine;
+its container is started by the engine's API.
 """
 
 import argparse
 import asyncio
+import os
 import shlex
 import statistics
 import tempfile
@@ -16,18 +18,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.figures import load, p50_p95, percentile, table
-from benchmarks.wake import AMPLE, ask, start_by_hand, until_prepared
-from tests.harness import Agent, running
-from tests.real_projects import PROJECTS, SETTINGS, Project, built, packed
+from benchmarks.wake import AMPLE, FRESH, ask, start_by_hand, until_prepared
+from benchmarks.wake_containers import Bench, Figures
+from tests.alpine_image import alpine
+from tests.containers import hull
+from tests.docker_engine import engine_socket
+from tests.harness import Agent, Json, running
+from tests.real_projects import DOCKERFILE_PROJECT, PROJECTS, SETTINGS, Project, built, packed
 
 
 @dataclass(slots=True, kw_only=True)
-class Deployed:
+class Measured:
+    name: str
+    own_ms: list[float] = field(default_factory=list)
+    wake_ms: list[float] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class Deployed(Measured):
     project: Project
     deployment_id: str
     folder: Path  # of the program, as its build made it
-    own_ms: list[float] = field(default_factory=list)
-    wake_ms: list[float] = field(default_factory=list)
 
     @property
     def command(self) -> list[str]:
@@ -48,35 +59,58 @@ def main() -> None:
 
 
 async def _measure(rounds: int, only: str | None) -> None:
-    async with running(settings=SETTINGS) as agent:
-        deployed = [await _deploy(agent, each) for each in PROJECTS if not only or only in each.name]
-        for number in range(-2, rounds):  # two to warm up
-            for each in deployed:
-                await _round(agent, each, counts=number >= 0)
+    measured: list[Measured] = []
+    if native := [each for each in PROJECTS if not only or only in each.name]:
+        async with running(settings=SETTINGS) as agent:
+            deployed = [await _deploy(agent, each) for each in native]
+            for number in range(-2, rounds):  # two to warm up
+                for each in deployed:
+                    await _round(agent, each, counts=number >= 0)
+        measured += deployed
+    if "DOCKER_HOST" in os.environ and (not only or only in DOCKERFILE_PROJECT.name):
+        measured.append(await _measure_container(DOCKERFILE_PROJECT, rounds))
     columns = ("project", "own start", "wake", "over, paired", "wake / own start, paired")
-    print(table(f"Wake, ms, p50 / p95 of {rounds} interleaved rounds", columns, map(_row, deployed)))
+    print(table(f"Wake, ms, p50 / p95 of {rounds} interleaved rounds", columns, map(_row, measured)))
 
 
-def _row(each: Deployed) -> tuple[str, ...]:
+async def _measure_container(project: Project, rounds: int) -> Measured:
+    with alpine(engine_socket()):
+        async with hull(environment=FRESH) as ship:
+            settled = await _settled(ship.agent, project)
+            host = f"{project.name}-default.localhost"
+            await Bench(ship, settled, Figures(), host).compare()  # to warm up
+            bench = Bench(ship, settled, Figures(), host)
+            for _ in range(rounds):
+                await bench.compare()
+    return Measured(name=project.name, own_ms=bench.figures.own, wake_ms=bench.figures.stopped)
+
+
+def _row(each: Measured) -> tuple[str, ...]:
     pairs = list(zip(each.wake_ms, each.own_ms, strict=True))
     ratio = statistics.median(wake / own for wake, own in pairs)
     over = percentile([wake - own for wake, own in pairs], 0.5)
-    return each.project.name, p50_p95(each.own_ms), p50_p95(each.wake_ms), f"{over:.1f}", f"{ratio:.3f}"
+    return each.name, p50_p95(each.own_ms), p50_p95(each.wake_ms), f"{over:.1f}", f"{ratio:.3f}"
 
 
 async def _deploy(agent: Agent, project: Project) -> Deployed:
+    known = set((agent.state / "programs").glob("*/Procfile"))
+    settled = await _settled(agent, project)
+    (procfile,) = set((agent.state / "programs").glob("*/Procfile")) - known
+    return Deployed(name=project.name, project=project, deployment_id=settled["id"], folder=procfile.parent)
+
+
+async def _settled(agent: Agent, project: Project) -> Json:
+    """Fetch, build and deploy a project, and wait until it runs."""
     spec = {"default_deployment_spec": {"resources": AMPLE}}
     app = await agent.app(project.name)
     await agent.ask("PUT", f"/api/v1/apps/{app['id']}", json=spec)
-    known = set((agent.state / "programs").glob("*/Procfile"))
     with tempfile.TemporaryDirectory(prefix="paas-wake-") as folder:
         archive = packed(await asyncio.to_thread(project.fetch, Path(folder)))
     build = await built(agent, project, archive)
     settled = await agent.settled(build["deployment_id"])
     if settled["status"] != "running":
         raise RuntimeError(f"{project.name} does not run: {settled['reason']}")
-    (procfile,) = set((agent.state / "programs").glob("*/Procfile")) - known
-    return Deployed(project=project, deployment_id=settled["id"], folder=procfile.parent)
+    return settled
 
 
 async def _round(agent: Agent, each: Deployed, *, counts: bool) -> None:
