@@ -30,6 +30,8 @@ from paas.drivers.docker_watch import Watch
 logger = logging.getLogger(__name__)
 
 INSPECTED_AT_ONCE = 8
+KILLED = 137  # 128 + SIGKILL: by somebody, or for want of memory
+REASON_TOLD_WITHIN_SECS = 0.2
 
 
 class DockerDriver:
@@ -124,7 +126,8 @@ class DockerDriver:
     async def stop(self, task_id: TaskId, *, grace: timedelta) -> int | None:
         """Send the image's stop signal, and after `grace`, in whole seconds, SIGKILL; then it has ended.
 
-        Gives the exit code, as the program or the signal made it. Raises Unavailable.
+        Gives the exit code, as the program or the signal made it. After it, what is seen of the task says
+        why it ended: the engine may tell of a lack of memory later than of the end. Raises Unavailable.
         """
         async with self._memory.alone(task_id):
             with _told_as(Unavailable):
@@ -134,6 +137,9 @@ class DockerDriver:
                     if instance.status == "frozen":
                         await self._freezer.thaw(task_id)
                     await self._containers.stop(task_id, grace)
+                    instance = await self._inspect(task_id)
+                elif instance is not None and instance.exit_code == KILLED and not instance.oom_killed:
+                    await asyncio.sleep(REASON_TOLD_WITHIN_SECS)
                     instance = await self._inspect(task_id)
         return None if instance is None else instance.exit_code
 

@@ -65,10 +65,13 @@ class Endings:
     async def record_end(self, stored: Stored, action: RecordEnd) -> None:
         """Record that a running task ended by itself."""
         task, exit_code = action.task, action.exit_code
-        reason = _how(exit_code, oom_killed=action.oom_killed)
+        driver = self._world.driver(stored.deployment)
         self._world.router.withdraw(task.deployment_id, task.id)
         # Whatever it left running.
-        await self._world.driver(stored.deployment).stop(task.id, grace=timedelta(0))
+        await driver.stop(task.id, grace=timedelta(0))
+        seen = (await driver.look([task.id])).get(task.id)
+        oom_killed = action.oom_killed or (seen is not None and seen.oom_killed)
+        reason = _how(exit_code, oom_killed=oom_killed)
         if task.process == RELEASE:
             if exit_code == 0:
                 await self._record_release(stored, task)
@@ -87,7 +90,7 @@ class Endings:
                 ended_at=now,
             )
         # What runs once is not followed by another: it counts as no restart.
-        await self._forget(stored, task, crashed=task.process != RELEASE, oom_killed=action.oom_killed)
+        await self._forget(stored, task, crashed=task.process != RELEASE, oom_killed=oom_killed)
         logger.warning("Task ended by itself: %s", reason, extra={"event": "task.ended", "task": task.id})
 
     async def _record_release(self, stored: Stored, task: Task) -> None:
@@ -123,6 +126,7 @@ class Endings:
         exit_code = await driver.stop(task.id, grace=timedelta(0))
         reason = error.message
         if seen is not None and seen.status == "exited":
+            seen = (await driver.look([task.id])).get(task.id, seen)  # it may know more by now
             exit_code = seen.exit_code
             reason = f"{_how(exit_code, oom_killed=seen.oom_killed)} before it was ready"
         now = self._world.clock.now()

@@ -1,6 +1,7 @@
 """What a container finds around itself: variables, privileges, limits."""
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from paas.drivers.docker import DockerDriver
@@ -74,7 +75,8 @@ async def test_more_memory_than_allowed_ends_it_and_is_told(
     spec = docker_rig.spec("x=0123456789; while :; do x=$x$x; done", memory_bytes=8 * 1024 * 1024)
 
     await docker.start(spec)
-    instance = await until_exited(docker, spec.task_id)
+    await until_exited(docker, spec.task_id)
+    exit_code = await docker.stop(spec.task_id, grace=timedelta(0))
 
-    assert instance.oom_killed
-    assert instance.exit_code == 137
+    assert exit_code == 137
+    assert (await docker.look([spec.task_id]))[spec.task_id].oom_killed
