@@ -22,10 +22,11 @@ from paas.core.checks import Check
 from paas.core.errors import PaasError
 from paas.core.urls import PublicUrls
 from paas.docker.probe import check_engine
+from paas.engine import sealing
 from paas.engine.janitor import Janitor, Retention
 from paas.engine.reconciler import Reconciler
 from paas.engine.reports import Reports, ReportWorld
-from paas.parts import Parts, wired
+from paas.parts import Parts, vault_of, wired
 from paas.proxy.limits import ProxyLimits
 from paas.proxy.listener import Proxy
 from paas.state_directory import StateDirectory, held
@@ -72,7 +73,11 @@ async def _run(config: Config, state: StateDirectory) -> None:
     user = find_apps_user(config.tasks.user)
     if user.ids is not None:
         state.check_reachable(*user.ids)
-    async with Database.open(state.database) as database, wired(config, state, user, database) as parts:
+    vault = vault_of(state)
+    async with (
+        Database.open(state.database, check=functools.partial(sealing.check, vault)) as database,
+        wired(config, state, user, database, vault) as parts,
+    ):
         await _serve(config, user, parts, stopping)
 
 

@@ -87,9 +87,8 @@ class Parts:
 
 @contextlib.asynccontextmanager
 async def wired(
-    config: Config, state: StateDirectory, user: AppsUser, database: Database
+    config: Config, state: StateDirectory, user: AppsUser, database: Database, vault: Vault
 ) -> AsyncIterator[Parts]:
-    vault = _vault(state)
     proxy_host, proxy_port = split_address(config.proxy.listen)
     clock = SystemClock()
     await sealing.settle(database, vault, clock)
@@ -233,6 +232,6 @@ def _tcp_ports(config: Config) -> TcpPortRange:
     )
 
 
-def _vault(state: StateDirectory) -> Vault:
+def vault_of(state: StateDirectory) -> Vault:
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")  # systemd's; see systemd.exec(5)
     return Vault(state.key, credentials=Path(credentials) if credentials else None)

@@ -8,20 +8,21 @@ from paas.core.model import Sealed
 from paas.core.ports import Clock
 from paas.core.variables import Boxed
 from paas.store import feed, sealed, unsealed, variables
-from paas.store.database import Database, Tx
+from paas.store.database import Database, Reader, Tx
 from paas.store.sealed import FoundBox
 from paas.vault import Place, Vault
 
 logger = logging.getLogger(__name__)
 
 
-async def settle(database: Database, vault: Vault, clock: Clock) -> None:
-    """Before anything else is done at a start: end what an earlier life left half sealed.
+async def check(vault: Vault, reader: Reader) -> None:
+    """Raise StateUnusable unless the keys are there that a database needs, of whichever version it is."""
+    await vault.check(await sealed.key_ids(reader))
 
-    Raises StateUnusable, before anything is written, unless the key is there that the database needs.
-    """
+
+async def settle(database: Database, vault: Vault, clock: Clock) -> None:
+    """End what an earlier life left half sealed: before all else at a start, but after `check`."""
     key_ids = await sealed.key_ids(database.reader)
-    await vault.check(key_ids)
     if await variables.some_are_set(database.reader):
         await vault.warm_up()  # some start will wait for them
     try:

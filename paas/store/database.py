@@ -9,7 +9,7 @@ Both join the commit of others that wait for the writer at the same time.
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -40,6 +40,9 @@ class Reader:
     async def value(self, sql: str, values: Sequence[Value] = ()) -> Value:
         row = await self.one(sql, values)
         return row[0] if row is not None else None
+
+
+Check = Callable[[Reader], Awaitable[None]]
 
 
 class Tx(Reader):
@@ -80,10 +83,13 @@ class Database:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, path: Path) -> AsyncIterator["Database"]:
-        """Open, migrate forward and close again. Raises StateUnusable on a newer or broken file."""
+    async def open(cls, path: Path, check: Check | None = None) -> AsyncIterator["Database"]:
+        """Open, migrate forward and close again. Raises StateUnusable on a newer or broken file.
+
+        `check` may refuse a file before anything is written to it. It reads what any earlier version left.
+        """
         async with _connect(path) as writing:
-            await _migrate(writing, path)
+            await _migrate(writing, path, check)
             async with _connect(path) as reading:
                 await reading.execute_fetchall("PRAGMA query_only = ON")
                 for connection in (reading, writing):
@@ -204,7 +210,7 @@ async def _connect(path: Path) -> AsyncIterator[aiosqlite.Connection]:
         yield connection
 
 
-async def _migrate(connection: aiosqlite.Connection, path: Path) -> None:
+async def _migrate(connection: aiosqlite.Connection, path: Path, check: Check | None) -> None:
     steps = sorted(
         (item for item in resources.files("paas.store.migrations").iterdir() if item.name.endswith(".sql")),
         key=lambda item: item.name,
@@ -216,6 +222,8 @@ async def _migrate(connection: aiosqlite.Connection, path: Path) -> None:
                 f"cannot use {path}: it has schema version {version}, this program knows {len(steps)}",
                 hint="install the newer version of the agent again, or point --state elsewhere",
             )
+        if version and check is not None:
+            await check(Reader(connection))
         await connection.execute_fetchall("PRAGMA journal_mode = WAL")
         for number, step in enumerate(steps[version:], start=version + 1):
             sql = step.read_text(encoding="utf-8")

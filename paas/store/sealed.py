@@ -65,11 +65,18 @@ class FoundBox:
 
 
 async def key_ids(reader: Reader) -> set[str]:
-    """Name every key that something is sealed with."""
-    each = (
+    """Name every key that something is sealed with, also in a file that an earlier version wrote."""
+    there = await reader.all(
+        "SELECT t.name, c.name AS part FROM sqlite_schema t, pragma_table_info(t.name) c"
+    )
+    known = {(row["name"], row["part"]) for row in there}
+    each = [
         f"SELECT {column.key_id} AS key_id FROM {column.table} WHERE {column.key_id} IS NOT NULL"
         for column in COLUMNS
-    )
+        if (column.table, column.key_id) in known
+    ]
+    if not each:
+        return set()
     return {row["key_id"] for row in await reader.all(" UNION ".join(each))}
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
@@ -48,7 +49,7 @@ class Life:
 @contextlib.asynccontextmanager
 async def life(folder: Path, given: Path | None = None) -> AsyncIterator[Life]:
     vault = Vault(folder / "secrets.key", credentials=given)
-    async with Database.open(folder / "paas.db") as database:
+    async with Database.open(folder / "paas.db", check=partial(sealing.check, vault)) as database:
         await sealing.settle(database, vault, SystemClock())
         yield Life(
             database=database,
@@ -324,3 +325,18 @@ async def test_a_key_that_systemd_keeps_is_changed_with_its_old_one_beside_it(tm
     async with life(tmp_path, given) as here:
         await check_some(here, app_id)
     assert not (tmp_path / "secrets.key").exists()
+
+
+async def test_without_its_key_a_database_of_an_earlier_version_is_left_as_it_is(tmp_path: Path) -> None:
+    make_old_database(tmp_path)
+    path = tmp_path / "paas.db"
+    with contextlib.closing(sqlite3.connect(path)) as raw:
+        raw.execute("INSERT INTO registries VALUES ('ghcr.io', 'ann', 'another', x'00', 0, 0)")
+        raw.commit()
+    before = path.read_bytes()
+
+    with pytest.raises(StateUnusable, match="cannot read the secrets in the database"):
+        async with life(tmp_path):
+            pass
+
+    assert path.read_bytes() == before
