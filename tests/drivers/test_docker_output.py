@@ -198,7 +198,7 @@ async def test_a_flood_is_copied_while_others_have_their_turn(
 
     found = [int(line.split()[1]) for line in (tmp_path / "a.log").read_text().splitlines() if line[0] == "o"]
     assert found == list(range(1, len(found) + 1))
-    assert len(found) > 1000
+    assert len(found) >= pieces // 2
     assert turns > pieces
 
 

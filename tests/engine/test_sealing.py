@@ -233,7 +233,7 @@ async def test_what_is_sealed_while_the_key_changes_is_sealed_with_the_new_one_i
                 here.commands.variables.put(of_app(app_id), Wanted(values={f"NAME_{n}": f"value {n}"}))
                 for n in range(30)
             ),
-            *(here.commands.secrets.rotate_key() for _ in range(3)),
+            *(here.commands.secrets.rotate_key() for _ in range(10)),
         )
         await check_some(here, app_id)
     async with life(tmp_path) as again:

@@ -1,5 +1,7 @@
 """Change the key that everything is sealed with."""
 
+import asyncio
+
 from paas.core.ports import Clock
 from paas.engine import sealing
 from paas.store.database import Database
@@ -11,6 +13,8 @@ class SecretCommands:
         self._database = database
         self._vault = vault
         self._clock = clock
+        # Of two at once, one would take the other's new key for its own, and drop the old too early.
+        self._turn = asyncio.Lock()
 
     async def rotate_key(self) -> int:
         """Seal everything with a new key and forget the old one; returns how many boxes it were.
@@ -18,4 +22,5 @@ class SecretCommands:
         Repeatable, and ended by the next start if it was cut off. Raises Conflict where systemd keeps the
         key, and Unavailable when something cannot be written or read.
         """
-        return await sealing.change_key(self._database, self._vault, self._clock)
+        async with self._turn:
+            return await sealing.change_key(self._database, self._vault, self._clock)
