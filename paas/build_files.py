@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from pathlib import Path
 
 from paas.artifacts import ArtifactFiles, sync_folder
@@ -78,6 +78,15 @@ class BuildFiles:
         finally:
             await asyncio.shield(_remove(folder))
 
+    async def keep_workspaces(self, at_work: Collection[BuildId]) -> None:
+        """Delete what was unpacked for other builds: by an agent that died, or could not delete it then.
+
+        No build may begin meanwhile.
+        """
+        there = await asyncio.to_thread(lambda: list(self._root.glob(f"*/{WORKSPACE}")))
+        if left := [folder for folder in there if folder.parent.name not in at_work]:
+            await children.delete(*left)
+
     async def keep_only(self, wanted: Callable[[], Awaitable[Iterable[BuildId]]]) -> None:
         """Delete what all other builds worked on, but not what arrives just now.
 
@@ -119,7 +128,7 @@ class BuildFiles:
 async def _remove(folder: Path) -> None:
     try:
         await children.delete(folder)
-    except OSError as error:  # it is tried again before the next build, and this one's end says more
+    except OSError as error:  # it is tried again later, and this build's end says more
         logger.warning("Cannot leave a workspace: %s", error, extra={"event": "build.left"})
     with contextlib.suppress(OSError):  # an archive is beside it
         await asyncio.to_thread(folder.parent.rmdir)

@@ -113,6 +113,7 @@ class Builds:
                 performer = group.create_task(self._perform(build), name=f"build {build.id}")
                 self._in_hand[build.id] = performer
         self._world.logs.announce()
+        await self._world.files.keep_workspaces(self._in_hand.keys())
         await self._world.files.keep_only(self._ids_to_keep)
         self._is_busy = bool(wanted or self._in_hand)
 

@@ -183,6 +183,22 @@ async def test_build_that_an_agent_left_is_done_again_before_others(tmp_path: Pa
         await rig.begun(waiting)
 
 
+async def test_agent_that_dies_after_the_result_leaves_only_the_source(tmp_path: Path) -> None:
+    async with running(tmp_path) as rig:
+        build = await rig.ask()
+        await rig.begun(build)
+        rig.builder.results[build.id].set_result(BUILT)
+        await rig.settled(build)
+        await until(lambda: not rig.queue._in_hand)
+    (workspace,) = rig.builder.workspaces
+    (workspace / "source").mkdir(parents=True)  # as if nobody had come to delete it
+
+    async with running(tmp_path) as rig:
+        await until(lambda: not workspace.exists())
+
+        assert rig.files.archive(build.id, build.source.sha256 or "").exists()
+
+
 async def test_absent_engine_fails_the_build_with_its_sentence(tmp_path: Path) -> None:
     async with running(tmp_path, unavailable=True) as rig:
         found = await rig.settled(await rig.ask())
