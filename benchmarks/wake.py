@@ -16,7 +16,7 @@ import socket
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -116,18 +116,10 @@ async def until_prepared(agent: Agent, deployment_id: str) -> None:
     await asyncio.sleep(0.02)  # until the agent is quiet again
 
 
-def start_by_hand(
-    command: Sequence[str], home: Path, *, path: str = "/", variables: Mapping[str, str] | None = None
-) -> float:
+def start_by_hand(command: Sequence[str], home: Path, *, path: str = "/") -> float:
     """Start a program with nothing around it, and count the milliseconds until its first byte."""
     port = _free_port()
-    environment = {
-        "PATH": SYSTEM_PATH,
-        "HOME": str(home),
-        "HOST": HOST,
-        "PORT": str(port),
-        **(variables or {}),
-    }
+    environment = {"PATH": SYSTEM_PATH, "HOME": str(home), "HOST": HOST, "PORT": str(port)}
     began = time.perf_counter()
     pid = os.posix_spawn(command[0], list(command), environment, setsid=True)
     try:

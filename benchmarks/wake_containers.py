@@ -64,6 +64,7 @@ class Bench:
     stopped: Json  # a deployment
     figures: Figures
     host: str = "stopped-default.localhost"
+    path: str = "/"
 
     @property
     def proxy(self) -> tuple[str, int]:
@@ -74,7 +75,7 @@ class Bench:
         await self._until_asleep()
         pattern = self._pattern()
         self.figures.own.append(self._started_by_hand(pattern))
-        self.figures.stopped.append(ask(self.proxy, self.host))
+        self.figures.stopped.append(ask(self.proxy, self.host, self.path))
         return pattern
 
     async def round(self, frozen: Json) -> None:
@@ -132,7 +133,8 @@ class Bench:
             if look:
                 found = self.ship.engine("GET", f"/containers/{name}/json")
             (network,) = found["NetworkSettings"]["Networks"].values()
-            _ask_until_it_answers(network["IPAddress"], PORT)
+            address = (network["IPAddress"], _port(pattern))
+            _until(lambda: _answers(address, "own", self.path))
             return (time.perf_counter() - began) * 1000
 
     def _activated(self, pattern: Json) -> float:
@@ -240,13 +242,15 @@ def _print(figures: Figures, rounds: int) -> None:
     print(table("Deploy of a present image", ("way", "first byte", "over create and start, paired"), rows))
 
 
-def _ask_until_it_answers(host: str, port: int) -> None:
-    _until(lambda: _answers((host, port), "own"))
+def _port(pattern: Json) -> int:
+    """Say where a container listens: at the one port that its image exposes, as ours at PORT."""
+    (port,) = pattern.get("ExposedPorts") or [f"{PORT}/tcp"]
+    return int(port.partition("/")[0])
 
 
-def _answers(address: tuple[str, int], host: str) -> bool:
+def _answers(address: tuple[str, int], host: str, path: str = "/") -> bool:
     try:
-        first_byte(socket.create_connection(address, PATIENCE_SECS), host)
+        first_byte(socket.create_connection(address, PATIENCE_SECS), host, path)
     except (OSError, RuntimeError):
         return False
     return True

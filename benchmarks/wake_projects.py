@@ -10,20 +10,22 @@ its container is started by the engine's API.
 
 import argparse
 import asyncio
+import contextlib
 import os
 import shlex
 import statistics
 import tempfile
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.figures import load, p50_p95, percentile, table
 from benchmarks.wake import AMPLE, FRESH, ask, start_by_hand, until_prepared
 from benchmarks.wake_containers import Bench, Figures
-from tests.alpine_image import alpine
 from tests.containers import hull
 from tests.docker_engine import engine_socket
 from tests.harness import Agent, Json, running
+from tests.python_image import python_image
 from tests.real_projects import DOCKERFILE_PROJECT, PROJECTS, SETTINGS, Project, built, packed
 
 
@@ -74,14 +76,16 @@ async def _measure(rounds: int, only: str | None) -> None:
 
 
 async def _measure_container(project: Project, rounds: int) -> Measured:
-    with alpine(engine_socket()):
-        async with hull(environment=FRESH) as ship:
-            settled = await _settled(ship.agent, project)
-            host = f"{project.name}-default.localhost"
-            await Bench(ship, settled, Figures(), host).compare()  # to warm up
-            bench = Bench(ship, settled, Figures(), host)
-            for _ in range(rounds):
-                await bench.compare()
+    async with contextlib.AsyncExitStack() as ready:
+        source = await ready.enter_async_context(_fetched(project))
+        ready.enter_context(python_image(engine_socket(), source / "requirements.txt"))
+        ship = await ready.enter_async_context(hull(environment=FRESH))
+        settled = await _settled(ship.agent, project, source)
+        host = f"{project.name}-default.localhost"
+        await Bench(ship, settled, Figures(), host, project.path).compare()  # to warm up
+        bench = Bench(ship, settled, Figures(), host, project.path)
+        for _ in range(rounds):
+            await bench.compare()
     return Measured(name=project.name, own_ms=bench.figures.own, wake_ms=bench.figures.stopped)
 
 
@@ -94,19 +98,24 @@ def _row(each: Measured) -> tuple[str, ...]:
 
 async def _deploy(agent: Agent, project: Project) -> Deployed:
     known = set((agent.state / "programs").glob("*/Procfile"))
-    settled = await _settled(agent, project)
+    async with _fetched(project) as source:
+        settled = await _settled(agent, project, source)
     (procfile,) = set((agent.state / "programs").glob("*/Procfile")) - known
     return Deployed(name=project.name, project=project, deployment_id=settled["id"], folder=procfile.parent)
 
 
-async def _settled(agent: Agent, project: Project) -> Json:
-    """Fetch, build and deploy a project, and wait until it runs."""
+@contextlib.asynccontextmanager
+async def _fetched(project: Project) -> AsyncIterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="paas-wake-") as folder:
+        yield await asyncio.to_thread(project.fetch, Path(folder))
+
+
+async def _settled(agent: Agent, project: Project, source: Path) -> Json:
+    """Build and deploy a project, and wait until it runs."""
     spec = {"default_deployment_spec": {"resources": AMPLE}}
     app = await agent.app(project.name)
     await agent.ask("PUT", f"/api/v1/apps/{app['id']}", json=spec)
-    with tempfile.TemporaryDirectory(prefix="paas-wake-") as folder:
-        archive = packed(await asyncio.to_thread(project.fetch, Path(folder)))
-    build = await built(agent, project, archive)
+    build = await built(agent, project, packed(source))
     settled = await agent.settled(build["deployment_id"])
     if settled["status"] != "running":
         raise RuntimeError(f"{project.name} does not run: {settled['reason']}")
@@ -116,7 +125,7 @@ async def _settled(agent: Agent, project: Project) -> Json:
 async def _round(agent: Agent, each: Deployed, *, counts: bool) -> None:
     await until_prepared(agent, each.deployment_id)
     path = each.project.path
-    own_ms = start_by_hand(each.command, agent.state, path=path, variables=each.project.variables)
+    own_ms = start_by_hand(each.command, agent.state, path=path)
     proxy = ("127.0.0.1", int(agent.proxy_url.rpartition(":")[2]))
     wake_ms = ask(proxy, f"{each.project.name}-default.localhost", path)
     if counts:

@@ -14,10 +14,20 @@ LIMIT_SECS = 120.0
 def from_pypi(package: str, version: str, folder: Path) -> Path:
     """Fetch and unpack a source distribution; the folder of it."""
     fetched = folder / "fetched"
-    # pip asks the source for its name, which setuptools of this environment can tell it.
-    command = ["pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "--no-build-isolation"]
-    _run([sys.executable, "-m", *command, "-d", str(fetched), f"{package}=={version}"], folder)
+    _pip_download(["--no-deps", "--no-binary", ":all:", f"{package}=={version}"], fetched)
     return _unpacked(next(fetched.iterdir()), folder / "unpacked")
+
+
+def wheels(requirements: Path, python_version: str, folder: Path) -> Path:
+    """Fetch what these requirements want, and pip itself, as files to be installed; the folder of them."""
+    fetched = folder / "wheels"
+    wanted = ["--only-binary", ":all:", "--python-version", python_version, "-r", str(requirements), "pip"]
+    _pip_download(wanted, fetched)
+    return fetched
+
+
+def _pip_download(wanted: list[str], into: Path) -> None:
+    _run([sys.executable, "-m", "pip", "download", "-q", *wanted, "-d", str(into)], into.parent)
 
 
 def from_npm(package: str, version: str, folder: Path) -> Path:
@@ -97,7 +107,7 @@ def flask_app(folder: Path) -> Path:
 
 
 def fastapi_app(folder: Path) -> Path:
-    return from_pypi("endpoint-pulse", "0.2.3", folder)
+    return from_pypi("wordle-api", "1.1.2", folder)
 
 
 def datasette(folder: Path) -> Path:
@@ -140,4 +150,4 @@ def go_program(folder: Path) -> Path:
 
 
 def dockerfile_project(folder: Path) -> Path:
-    return from_npm("swagger-ui", "2.2.10", folder)
+    return from_pypi("model-inference-fastapi", "0.0.1a0", folder)

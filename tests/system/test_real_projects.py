@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.alpine_image import alpine
 from tests.containers import hull
 from tests.docker_engine import engine_socket
 from tests.harness import Agent, running
+from tests.python_image import python_image
 from tests.real_projects import DOCKERFILE_PROJECT, PROJECTS, SETTINGS, Project, built, packed
 
 
@@ -21,18 +21,19 @@ async def agent() -> AsyncIterator[Agent]:
 
 @pytest.mark.parametrize("project", PROJECTS, ids=lambda project: project.name)
 async def test_project_is_deployed_by_detection_alone(agent: Agent, tmp_path: Path, project: Project) -> None:
-    await deploy_and_wake(agent, tmp_path, project)
+    source = await asyncio.to_thread(project.fetch, tmp_path)
+
+    await deploy_and_wake(agent, project, source)
 
 
 async def test_project_with_a_dockerfile_is_deployed_by_detection_alone(tmp_path: Path) -> None:
-    with alpine(engine_socket()):
+    source = await asyncio.to_thread(DOCKERFILE_PROJECT.fetch, tmp_path)
+    with python_image(engine_socket(), source / "requirements.txt"):
         async with hull() as afloat:
-            await deploy_and_wake(afloat.agent, tmp_path, DOCKERFILE_PROJECT)
+            await deploy_and_wake(afloat.agent, DOCKERFILE_PROJECT, source)
 
 
-async def deploy_and_wake(agent: Agent, tmp_path: Path, project: Project) -> None:
-    source = await asyncio.to_thread(project.fetch, tmp_path)
-
+async def deploy_and_wake(agent: Agent, project: Project, source: Path) -> None:
     build = await built(agent, project, packed(source))
     deployment = await agent.settled(build["deployment_id"])
 
