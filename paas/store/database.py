@@ -55,8 +55,8 @@ class Tx(Reader):
     async def write(self, sql: str, values: Sequence[Value] = ()) -> int:
         """Run one statement and return how many rows it changed."""
         with _translated("write"):
-            async with self._connection.execute(sql, values) as cursor:
-                return cursor.rowcount
+            cursor = await self._connection.execute(sql, values)  # done when it returns: nothing to close
+        return cursor.rowcount
 
 
 @dataclass(slots=True)
@@ -127,10 +127,13 @@ class Database:
         await self._acquire()
         try:
             group = await self._open_group(synced=synced)
+            is_first = not group.members  # whose undoing is that of the whole
             tx = Tx(self._writing)
-            await tx.write("SAVEPOINT member")
+            if not is_first:
+                await tx.write("SAVEPOINT member")
             yield tx
-            await tx.write("RELEASE member")
+            if not is_first:
+                await tx.write("RELEASE member")
             group.members += 1
             group.touched |= tx.touched
         except BaseException:
@@ -156,17 +159,23 @@ class Database:
         if self._group is not None and (self._group.synced is not synced or not self._writing.in_transaction):
             await self._commit()
         if self._group is None:
-            if self._synced is not synced:
-                await self._writing.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
-                self._synced = synced
             with _translated("write"):
-                await self._writing.execute("BEGIN IMMEDIATE")
+                if self._synced is synced:
+                    await self._writing.execute("BEGIN IMMEDIATE")
+                else:
+                    await self._writing.executescript(
+                        f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}; BEGIN IMMEDIATE"
+                    )
+                    self._synced = synced
             self._group = _Group(synced=synced)
         return self._group
 
     async def _undo_and_leave(self) -> None:
         """Undo one member. A cancelled statement was still run: what follows it here undoes it too."""
-        undo = ("ROLLBACK",) if self._group is None else ("ROLLBACK TO member", "RELEASE member")
+        undo: tuple[str, ...] = ("ROLLBACK TO member", "RELEASE member")
+        if self._group is None or not self._group.members:
+            self._group = None
+            undo = ("ROLLBACK",)
         with contextlib.suppress(sqlite3.OperationalError):  # not begun, or undone by SQLite (disk full)
             for statement in undo:
                 await self._writing.execute(statement)
