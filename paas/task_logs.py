@@ -215,17 +215,26 @@ class TaskLogs:
         for follower in self._followers:
             follower.changed.add(watched.task_id)
             follower.woken.set()
-        if watched.size_bytes - watched.live_from > self._kept_bytes * 5 // 4 and not watched.bounding:
-            watched.bounding = True
-            asyncio.get_running_loop().run_in_executor(None, self._bound, watched)
+        self._bound_if_due(watched)
+
+    def _bound_if_due(self, watched: _Watched) -> None:
+        if watched.bounding or watched.size_bytes - watched.live_from <= self._kept_bytes * 5 // 4:
+            return
+        watched.bounding = True
+        size_bytes = watched.size_bytes
+        bounding = asyncio.get_running_loop().run_in_executor(None, self._bound, watched)
+        bounding.add_done_callback(lambda _: self._bounded(watched, size_bytes))
+
+    def _bounded(self, watched: _Watched, size_bytes: int) -> None:
+        watched.bounding = False
+        if watched.size_bytes != size_bytes:  # it wrote on meanwhile, perhaps for the last time
+            self._bound_if_due(watched)
 
     def _bound(self, watched: _Watched) -> None:
         try:
             watched.live_from = bound(watched.path, self._kept_bytes)
         except OSError as error:
             logger.warning("Cannot bound a log: %s", error, extra={"task": watched.task_id})
-        finally:
-            watched.bounding = False
 
     def _wake_all(self) -> None:
         for follower in self._followers:

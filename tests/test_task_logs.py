@@ -211,6 +211,17 @@ async def test_a_flood_is_bounded_and_its_end_is_kept(logs: TaskLogs) -> None:
     assert lines[-1].offset == 60_000 * 98
 
 
+async def test_what_is_written_last_while_it_is_bounded_is_bounded_too(logs: TaskLogs) -> None:
+    write(logs, b"z" * 600 * 1024)
+    logs.watch(TASK)
+    while not is_small(logs.path(TASK)):
+        time.sleep(0.001)  # noqa: ASYNC251 - so that the loop has not heard of its end yet
+    write(logs, b"z" * 600 * 1024)
+    logs.unwatch(TASK)
+
+    await until(lambda: is_small(logs.path(TASK)))
+
+
 async def test_a_follower_behind_the_bound_goes_on_with_whole_lines(logs: TaskLogs) -> None:
     write(logs, b"".join(b"%06d %s\n" % (number, b"z" * 90) for number in range(10_000)))
     logs.watch(TASK)
