@@ -25,7 +25,6 @@ from paas.docker.probe import check_engine
 from paas.engine import sealing
 from paas.engine.janitor import Janitor, Retention
 from paas.engine.reconciler import Reconciler
-from paas.engine.reports import Reports, ReportWorld
 from paas.parts import Parts, vault_of, wired
 from paas.proxy.limits import ProxyLimits
 from paas.proxy.listener import Proxy
@@ -94,7 +93,7 @@ async def _serve(config: Config, user: AppsUser, parts: Parts, stopping: asyncio
         await looked.wait()
         async with _listening(config, user, parts):
             _settle_memory()
-            loops.append(group.create_task(_reports(config, parts).run(), name="reports"))
+            loops.append(group.create_task(_report(config, parts), name="reports"))
             await stopping.wait()
             systemd.notify("STOPPING=1")
             logger.info("Closing; tasks are left running", extra={"event": "agent.closing"})
@@ -141,7 +140,7 @@ def _api_parts(config: Config, user: AppsUser, parts: Parts, proxy_port: int) ->
     world = parts.world
     others = (user, find_builds_user(config.builds.user))
     return ApiParts(
-        commands=parts.commands,
+        commands=parts.commands(),
         reader=world.database.reader,
         variables=world.variables,
         feed=Feed(world.database),
@@ -208,23 +207,25 @@ def _janitor(config: Config, parts: Parts) -> Janitor:
     )
 
 
-def _reports(config: Config, parts: Parts) -> Reports:
+async def _report(config: Config, parts: Parts) -> None:
+    """Tell hosts of repositories what came of it, until cancelled."""
+
     @contextlib.asynccontextmanager
     async def connected() -> AsyncIterator["GitHubClient"]:
         client = await asyncio.to_thread(importlib.import_module, "paas.github.client")
         async with client.connected(config.github.api_url) as host:
             yield host
 
-    return Reports(
-        ReportWorld(
-            database=parts.world.database,
-            vault=parts.vault,
-            clock=parts.world.clock,
-            api_url=config.github.api_url,
-            connected=connected,
-            urls=lambda: _public_urls(config, parts.world.proxy.port),
-        )
+    module = await asyncio.to_thread(importlib.import_module, "paas.engine.reports")
+    world = module.ReportWorld(
+        database=parts.world.database,
+        vault=parts.vault,
+        clock=parts.world.clock,
+        api_url=config.github.api_url,
+        connected=connected,
+        urls=lambda: _public_urls(config, parts.world.proxy.port),
     )
+    await module.Reports(world).run()
 
 
 def _proxy_limits(config: Config) -> ProxyLimits:

@@ -6,7 +6,7 @@ import functools
 import importlib
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,7 +27,6 @@ from paas.drivers.process import ProcessDriver
 from paas.engine import sealing
 from paas.engine.admission import read_host_memory
 from paas.engine.builds import BuildQueue, Builds, Perform
-from paas.engine.commands import Commands, TcpPortRange
 from paas.engine.metering import Metering
 from paas.engine.neighbours import ProxyPlace
 from paas.engine.ports import is_free
@@ -45,6 +44,7 @@ from paas.vault import Vault
 if TYPE_CHECKING:
     from paas.containers import Containers
     from paas.engine.building import Building
+    from paas.engine.commands import Commands
 
 
 class SystemClock:
@@ -70,7 +70,7 @@ class Parts:
     files: ArtifactFiles
     builder: ArchiveBuilder
     logs: TaskLogs
-    commands: Commands
+    commands: "Callable[[], Commands]"  # the same each time
     builds: Builds
     build_logs: BuildLogs
     vault: Vault
@@ -148,20 +148,30 @@ async def wired(
         build_logs = BuildLogs(state.builds, clock, kept_bytes=config.builds.log_bytes)
         builds_poked = asyncio.Event()
         builds_user = find_builds_user(config.builds.user)
-        commands = Commands.over(
-            database,
-            files,
-            vault,
-            clock,
-            pokes.poke,
-            sources=build_files,
-            poke_builds=builds_poked.set,
-            tcp_ports=_tcp_ports(config),
-        )
         choosing_images = asyncio.Lock()
 
+        @functools.cache
+        def commands() -> "Commands":
+            """Load what may be asked: nobody asks before the API is there, and that has it loaded already."""
+            module = importlib.import_module("paas.engine.commands")
+            opened: Commands = module.Commands.over(
+                database,
+                files,
+                vault,
+                clock,
+                pokes.poke,
+                sources=build_files,
+                poke_builds=builds_poked.set,
+                tcp_ports=module.TcpPortRange(
+                    first=config.proxy.tcp_first_port,
+                    last=config.proxy.tcp_last_port,
+                    is_free=functools.partial(is_free, host=proxy_host),
+                ),
+            )
+            return opened
+
         async def open_building() -> Perform:
-            """Load what builds: an agent that builds nothing does without."""
+            """Load what builds, the commands included: an agent that builds nothing does without."""
             module = await asyncio.to_thread(importlib.import_module, "paas.build_parts")
             building: Building = module.opened(
                 config,
@@ -169,7 +179,7 @@ async def wired(
                     database=database,
                     clock=clock,
                     vault=vault,
-                    commands=commands,
+                    commands=commands(),
                     artifacts=files,
                     files=build_files,
                     logs=build_logs,
@@ -220,15 +230,6 @@ def _settings(config: Config) -> EngineSettings:
         drain=timedelta(seconds=config.tasks.drain_secs),
         reserved_memory_percent=config.tasks.reserved_memory_percent,
         starts_at_once=config.tasks.starts_at_once or 2 * (os.cpu_count() or 1),
-    )
-
-
-def _tcp_ports(config: Config) -> TcpPortRange:
-    host, _ = split_address(config.proxy.listen)
-    return TcpPortRange(
-        first=config.proxy.tcp_first_port,
-        last=config.proxy.tcp_last_port,
-        is_free=functools.partial(is_free, host=host),
     )
 
 
