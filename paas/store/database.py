@@ -234,9 +234,9 @@ async def _migrate(connection: aiosqlite.Connection, path: Path, check: Check | 
         if version and check is not None:
             await check(Reader(connection))
         await connection.execute_fetchall("PRAGMA journal_mode = WAL")
-        for number, step in enumerate(steps[version:], start=version + 1):
-            sql = step.read_text(encoding="utf-8")
-            await connection.executescript(f"BEGIN IMMEDIATE; {sql}; PRAGMA user_version = {number}; COMMIT")
+        if missing := [step.read_text(encoding="utf-8") for step in steps[version:]]:
+            sql = "; ".join([*missing, f"PRAGMA user_version = {len(steps)}"])
+            await connection.executescript(f"BEGIN IMMEDIATE; {sql}; COMMIT")
     except sqlite3.DatabaseError as error:
         raise StateUnusable(f"cannot use {path}: {error}") from error
 
