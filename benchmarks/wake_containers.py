@@ -31,6 +31,7 @@ from tests.harness import Json
 
 SERVE = "exec httpd -f -p $PORT -h /www"
 PORT = 8080
+REMOVED_SECS = 0.5  # the kernel takes a removed container's network apart for a while after
 FREEZE_AFTER_SECS = 1
 TRY_EVERY_SECS = 0.001
 PROXYD = Path("/lib/systemd/systemd-socket-proxyd")
@@ -87,7 +88,9 @@ class Bench:
             figures.activated.append(self._activated(pattern))
         await self.ship.agent.until_activity(frozen["id"], "frozen")
         figures.frozen.append(ask(self.proxy, "frozen-default.localhost"))
+        await asyncio.sleep(REMOVED_SECS)
         figures.created.append(self._started_by_hand(pattern, create=True))
+        await asyncio.sleep(REMOVED_SECS)
         figures.deployed.append(await self._deployed())
 
     async def _until_asleep(self) -> None:
@@ -170,8 +173,10 @@ class Bench:
     async def _deployed(self) -> float:
         """Deploy a new version of the present image, and ask its own host until it answers."""
         agent = self.ship.agent
+        app = await agent.app("deployed")
+        wanted = {"image": self.stopped["spec"]["image"], "resources": AMPLE}
         began = time.perf_counter()
-        made = await self.ship.begin("deployed", self.stopped["spec"]["image"], resources=AMPLE)
+        made = await agent.ask("POST", f"/api/v1/apps/{app['id']}/deployments", json=wanted, expect=201)
         host = made["preview_url"].partition("//")[2].partition(":")[0]
         _until(lambda: _answers(self.proxy, host))
         took = (time.perf_counter() - began) * 1000
