@@ -61,7 +61,6 @@ async def _until_accepting(
         probe = _Probe(loop, address)
         on_failure.callback(probe.close)
         async with ticking(EAGER_SECS) as ticks:
-            await is_its_own()  # for nothing: cold code would be slower when it counts
             while loop.time() - began < EAGER_FOR_SECS:
                 await ticks.next()
                 if await probe.connects() and await is_its_own():
