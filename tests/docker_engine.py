@@ -26,6 +26,7 @@ from tests.requirements import leave_out, require
 RUN = "PAAS_TEST_ENGINE"  # the folder that the workers of one run share
 START_SECS = 60.0
 START_TRIES = 3
+HANGING_SECS = 10.0
 BOX = "paas-test/box:1"
 
 _started: list[subprocess.Popen[bytes]] = []  # kept: Python complains of children that it loses sight of
@@ -122,6 +123,29 @@ def kill_engine(folder: Path) -> None:
     daemon.wait()
     # Its containerd goes with it; an init that is slow to reap it makes the next engine wait for it.
     (folder / "exec/containerd/containerd.pid").unlink()
+
+
+def hang_engine(folder: Path) -> None:
+    """Stop an engine in the middle of what it does. On return none of its threads can answer any more."""
+    pid = int((folder / "pid").read_text())
+    os.kill(pid, signal.SIGSTOP)
+    deadline = time.monotonic() + HANGING_SECS
+    while not all(_is_stopped(thread) for thread in Path(f"/proc/{pid}/task").iterdir()):
+        if time.monotonic() > deadline:
+            raise TimeoutError("the Docker engine does not stop")
+        time.sleep(0.001)
+
+
+def resume_engine(folder: Path) -> None:
+    """Let a hung engine go on."""
+    os.kill(int((folder / "pid").read_text()), signal.SIGCONT)
+
+
+def _is_stopped(thread: Path) -> bool:
+    try:
+        return (thread / "stat").read_text().rpartition(")")[2].split()[0] in {"T", "Z", "X"}
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def new_run() -> Path:

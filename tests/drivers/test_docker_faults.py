@@ -1,8 +1,6 @@
 """An engine that goes away, comes back or hangs; each test has one of its own."""
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
@@ -14,7 +12,7 @@ import pytest
 from paas.core.errors import Unavailable
 from paas.core.ids import new_task_id
 from tests.contract.docker_rig import DockerRig
-from tests.docker_engine import kill_engine, new_run, start_engine, stop_engine
+from tests.docker_engine import hang_engine, kill_engine, new_run, resume_engine, start_engine, stop_engine
 from tests.drivers.docker_steps import until_hinted
 from tests.requirements import require_root
 from tests.waiting import until
@@ -95,7 +93,7 @@ async def test_a_hung_engine_makes_nobody_wait_for_long(own_rig: DockerRig, fold
         started = await driver.start(spec)
         await driver.prepare(sleeper)
 
-        os.kill(pid_of(folder), signal.SIGSTOP)
+        hang_engine(folder)
         try:
             async with asyncio.timeout(8):
                 with pytest.raises(Unavailable, match="did not answer within 1 s"):
@@ -104,7 +102,7 @@ async def test_a_hung_engine_makes_nobody_wait_for_long(own_rig: DockerRig, fold
                     await driver.start(sleeper)
                 assert await driver.look([spec.task_id]) == {spec.task_id: started}
         finally:
-            os.kill(pid_of(folder), signal.SIGCONT)
+            resume_engine(folder)
 
         assert (await until_available(lambda: driver.start(sleeper))).status == "up"
         assert await driver.stop(spec.task_id, grace=GRACE) == 143

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,14 +38,10 @@ class PrivateEngine:
         docker_engine.kill_engine(self.folder)
 
     def hang(self) -> None:
-        os.kill(self._pid, signal.SIGSTOP)
+        docker_engine.hang_engine(self.folder)
 
     def go_on(self) -> None:
-        os.kill(self._pid, signal.SIGCONT)
-
-    @property
-    def _pid(self) -> int:
-        return int((self.folder / "pid").read_text())
+        docker_engine.resume_engine(self.folder)
 
 
 @contextlib.contextmanager
