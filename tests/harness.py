@@ -279,16 +279,25 @@ async def _running(agent: Agent) -> AsyncIterator[Agent]:
 
 
 def processes_of(state: Path) -> list[int]:
-    """Find every living process that belongs to tasks of this state directory, by its variables."""
+    """Find every living process that belongs to tasks of this state directory.
+
+    By its variables, its program or where it stands: some, as Redis, write over their own variables.
+    """
     found = []
     mark = f"{state}/".encode()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         with contextlib.suppress(OSError):
-            variables = (entry / "environ").read_bytes()
             line = (entry / "cmdline").read_bytes()
-            if is_alive(int(entry.name)) and (mark in variables or (mark in line and b"serve" not in line)):
+            told = (entry / "environ").read_bytes()
+            places = [f"{(entry / link).readlink()}/" for link in ("exe", "cwd")]
+            is_its_own = (
+                mark in told
+                or any(place.startswith(f"{state}/") for place in places)
+                or (mark in line and b"serve" not in line)
+            )
+            if is_its_own and is_alive(int(entry.name)):
                 found.append(int(entry.name))
     return found
 
