@@ -6,6 +6,7 @@ import os
 import socket
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 
 NETLINK_SOCK_DIAG = 4
 SOCK_DIAG_BY_FAMILY = 20
@@ -14,6 +15,7 @@ NLM_F_REQUEST = 1
 ANSWER_BYTES = 4096
 ALL_STATES = 0xFFFFFFFF
 INET_DIAG_CGROUP_ID = 21
+NO_INTERFACE = b"\0" * 4
 NO_COOKIE = b"\xff" * 8
 NOBODY = ("0.0.0.0", 0)  # noqa: S104 - the far end of a socket that listens
 
@@ -48,10 +50,9 @@ class SocketTable:
 
         Takes about 20 us. None if there is none; raises OSError where the kernel does not tell.
         """
-        here, there = address(local[0]), address(remote[0])
-        addresses = here.packed.ljust(16, b"\0"), there.packed.ljust(16, b"\0")
-        body = _REQUEST.pack(_FAMILIES[here.version], socket.IPPROTO_TCP, 0, ALL_STATES)
-        body += _SOCKET.pack(local[1], remote[1], *addresses) + struct.pack("=I", 0) + NO_COOKIE
+        (family, here), (_, there) = _packed(local[0]), _packed(remote[0])
+        body = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, ALL_STATES)
+        body += _SOCKET.pack(local[1], remote[1], here, there) + NO_INTERFACE + NO_COOKIE
         answer = self._ask(body)
         kind = _HEADER.unpack_from(answer)[1]
         if kind == NLMSG_ERROR:
@@ -101,6 +102,13 @@ def _attribute(answer: bytes, wanted: int) -> int | None:
             return int(_VALUE.unpack_from(answer, position + _ATTRIBUTE.size)[0])
         position += max(length + 3 & ~3, _ATTRIBUTE.size)
     return None
+
+
+@lru_cache(maxsize=64)  # mostly of loopback, and every wake asks
+def _packed(text: str) -> tuple[int, bytes]:
+    """Give the family of an address, and its bytes as the kernel wants them."""
+    found = address(text)
+    return _FAMILIES[found.version], found.packed.ljust(16, b"\0")
 
 
 def address(text: str) -> Address:

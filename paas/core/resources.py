@@ -1,6 +1,7 @@
 """Kubernetes' notations of CPU and memory, read as numbers."""
 
 import re
+from functools import lru_cache
 
 from paas.core.errors import Invalid
 
@@ -24,6 +25,7 @@ _UNITS = {
 }
 
 
+@lru_cache(maxsize=256)  # apps say a few amounts over and over, and every wake asks
 def cpu_millis(text: str) -> int:
     """Read a share of processors, "100m", "0.5" or "2", as thousandths of one. Raises Invalid."""
     match = _CPU.fullmatch(text)
@@ -39,6 +41,7 @@ def cpu_millis(text: str) -> int:
     return millis
 
 
+@lru_cache(maxsize=256)
 def memory_bytes(text: str) -> int:
     """Read an amount of memory, "128Mi", "1Gi" or "134217728", as bytes. Raises Invalid."""
     match = _MEMORY.fullmatch(text)

@@ -1,8 +1,8 @@
 # Keeps one native task alive without the agent, and writes down how it ended. Builtins only.
 #
 # $1    the folder of all runs
-# fd 0  a pipe that brings a line once this shell is in its control group, then the name of one run and its
-#       port, then the lines of its task; if it ends without, nobody needs this launcher
+# fd 0  a pipe that brings a line once this shell is in its control group, then the lines that turn it into one
+#       task; if it ends without, nobody needs this launcher
 # fd 9  the record of the run, locked for as long as this shell lives; the program never gets it
 
 umask 022
@@ -13,9 +13,6 @@ cd "$1" || exit
 read -r _ || exit 0 # that it is contained
 ( # forked ahead of the order: that is a quarter of a millisecond less to wait for the program
 	test -z "$told" || exit 143
-	read -r run port || exit 0
-	cd "./$run" && echo "begun $port" >&9 || exit 0
-	exec 9>&-
-	. /dev/stdin # by no file: these lines hold the task's variables
+	. /dev/stdin # by no file: these lines hold the task's variables; and in blocks, not byte by byte
 )
 echo "exit $?" >&9

@@ -14,6 +14,7 @@ from pathlib import Path
 from paas.core.errors import StartFailed, StateUnusable
 from paas.core.ids import TaskId
 from paas.drivers.runs import LAUNCH_SCRIPT, Runs
+from paas.drivers.start_script import begin
 from paas.launching.cgroups import Cgroups
 from paas.launching.signals import RESET_SIGNALS
 from paas.launching.users import User, as_user
@@ -43,7 +44,7 @@ class Launcher:
 
         Raises BrokenPipeError if it has died, and OSError for more than the kernel lets a pipe hold (1 MiB).
         """
-        words = f"{task_id} {port}\n".encode() + script
+        words = begin(task_id, port) + script
         if len(words) > PIPE_BYTES:  # or the write would wait for the reader
             fcntl.fcntl(self.pipe, fcntl.F_SETPIPE_SZ, len(words) + PIPE_BYTES)
         os.write(self.pipe, words)

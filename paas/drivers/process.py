@@ -21,12 +21,14 @@ from paas.drivers.launchers import Launcher, LauncherPool, Spawner
 from paas.drivers.listening import is_open_in
 from paas.drivers.native_usage import NativeUsage
 from paas.drivers.runs import KILLED, Record, Runs
-from paas.drivers.start_script import HOST, LimitByShell, render
+from paas.drivers.start_script import HOST, LimitByShell, Scripts, render
 from paas.launching.cgroups import find_cgroups
 from paas.launching.users import User
 from paas.sock_diag import SocketTable
 
 logger = logging.getLogger(__name__)
+
+PARKED = 2  # an app that is woken often wakes another, such as its database
 
 
 class ProcessDriver:
@@ -43,13 +45,13 @@ class ProcessDriver:
         homes_root: Path,
         log_path: Callable[[TaskId], Path],
         user: tuple[int, int] | None = None,
-        parked: int = 1,
+        parked: int = PARKED,
         use_cgroups: bool = True,
     ) -> None:
         """Take the folders; `user` (uid and gid; None: the agent's own) must be able to reach them all.
 
-        `parked` launchers wait ahead of starts. Without control groups, by choice or because none is
-        writable, rlimits keep the limits and leftovers are found by their environment.
+        `parked` launchers wait ahead of starts, each some 0.15 MB. Without control groups, by choice
+        or because none is writable, rlimits keep the limits and leftovers are found by their environment.
         """
         apps_user = None if user is None else User(uid=user[0], gid=user[1])
         self._runs = Runs(
@@ -66,6 +68,7 @@ class ProcessDriver:
         self._halter = Halter(self._cgroups)
         self._pool = LauncherPool(self._spawner, parked)
         self._sockets = SocketTable()
+        self._scripts = Scripts(lambda spec: render(spec, self._runs.places(spec), self._by_shell()))
         self._prepared: set[TaskId] = set()
         self._running: dict[TaskId, Running] = {}
         self._just_ended: dict[TaskId, Running] = {}
@@ -117,12 +120,16 @@ class ProcessDriver:
         }
 
     async def prepare(self, spec: TaskSpec) -> None:
-        """Make the run's folder. What the task is told may still change: it comes with the start."""
+        """Make the run's folder, and what the task is told. That may still change: it comes with the start.
+
+        Raises StartFailed.
+        """
         if spec.task_id in self._running or spec.task_id in self._prepared:
             return
         await asyncio.to_thread(self._runs.prepare, spec)
         if not self._runs.is_taken(spec.task_id):  # by a start that came meanwhile
             self._prepared.add(spec.task_id)
+            self._scripts.prepare(spec)
 
     async def start(self, spec: TaskSpec) -> Instance:
         """Start the task, or find it started already: running, or ended. Raises StartFailed.
@@ -218,6 +225,7 @@ class ProcessDriver:
         """Delete the run's folder; whatever still runs of it is killed."""
         await self.stop(task_id, grace=timedelta(0))
         self._prepared.discard(task_id)
+        self._scripts.forget(task_id)
         self._usage.forget(task_id)
         await asyncio.to_thread(self._runs.delete, task_id)
 
@@ -239,7 +247,7 @@ class ProcessDriver:
 
     def _hand_over(self, launcher: Launcher, spec: TaskSpec) -> Instance:
         try:
-            script = render(spec, self._runs.places(spec), self._by_shell())
+            script = self._scripts.take(spec)
             self._limit(launcher, spec)
             self._runs.take(spec.task_id, launcher.record)
             launcher.order(spec.task_id, spec.port, script)

@@ -1,4 +1,4 @@
-"""The shell lines that turn a launcher into one task; `launch.sh` is sent them, with `port` set.
+"""The shell lines that turn a launcher into one task; `launch.sh` is sent them.
 
 They hold the task's variables, and so are on no disk.
 """
@@ -8,15 +8,17 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from paas.core.errors import StartFailed
+from paas.core.ids import TaskId
 from paas.core.model import TaskSpec
 from paas.launching.limits import memory_by_rlimit
 
 HOST = "127.0.0.1"
+MOST_AHEAD = 64  # some kilobytes each
 INHERITED = ("PATH", "LANG", "TZ")
 
 # Names that a shell cannot export as they are: not its kind of name, or with a meaning to it.
@@ -60,10 +62,16 @@ def environment(spec: TaskSpec, places: Places, agents: Mapping[str, str]) -> di
     }
 
 
+def begin(task_id: TaskId, port: int) -> bytes:
+    """Write the first lines: they enter the run's folder, note in its record that it begins, set `port`."""
+    enter = f"cd {_quoted(f'./{task_id}')} && echo begun {port} >&9 || exit 0"
+    return f"{enter}\nexec 9>&-\nport={port}\n".encode()
+
+
 def render(
     spec: TaskSpec, places: Places, by_shell: LimitByShell, agents: Mapping[str, str] = os.environ
 ) -> bytes:
-    """Write what the launcher reads when the task starts. Raises StartFailed for what no process can have."""
+    """Write what the launcher reads after `begin`. Raises StartFailed for what no process can have."""
     variables = environment(spec, places, agents)
     variables.pop("PORT", None)
     for name, value in variables.items():
@@ -81,6 +89,29 @@ def render(
         "",
     ]
     return "\n".join(lines).encode("utf-8", "surrogateescape")
+
+
+class Scripts:
+    """Renders what tasks will read ahead of their start, for the few that were prepared last."""
+
+    def __init__(self, write: Callable[[TaskSpec], bytes]) -> None:
+        """Take what renders one, for any port: that comes with the order."""
+        self._write = write
+        self._ahead: dict[TaskId, tuple[TaskSpec, bytes]] = {}
+
+    def prepare(self, spec: TaskSpec) -> None:
+        """Render it now. Raises StartFailed."""
+        self._ahead[spec.task_id] = replace(spec, port=0), self._write(spec)
+        if len(self._ahead) > MOST_AHEAD:
+            del self._ahead[next(iter(self._ahead))]
+
+    def take(self, spec: TaskSpec) -> bytes:
+        """Give the one that was rendered, unless the task is told something else now. Raises StartFailed."""
+        prepared, script = self._ahead.pop(spec.task_id, (None, b""))
+        return script if prepared == replace(spec, port=0) else self._write(spec)
+
+    def forget(self, task_id: TaskId) -> None:
+        self._ahead.pop(task_id, None)
 
 
 def _limits(spec: TaskSpec, by_shell: LimitByShell) -> list[str]:

@@ -5,10 +5,12 @@ agent nothing is in line, and nobody has been evicted.
 """
 
 import asyncio
+import errno
 import logging
+import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from paas.core.ids import DeploymentId, TaskId
 from paas.core.model import Deployment
@@ -24,6 +26,10 @@ logger = logging.getLogger(__name__)
 SAMPLE_SECS = 0.1
 JUST_NOW_SECS = 1.0  # what was used this recently is in use
 PERCENT = 100
+MEMORY_LINES_BYTES = 256
+
+# proc_meminfo(5): since Linux 3.14 these are its first three lines.
+_MEMORY = re.compile(rb"MemTotal: +(\d+) kB\nMemFree: +\d+ kB\nMemAvailable: +(\d+) kB\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,10 +203,12 @@ class Admission:
 
 
 def read_host_memory() -> HostMemory:
-    """Read /proc/meminfo: some 30 us."""
-    found = {}
-    for line in Path("/proc/meminfo").read_bytes().splitlines():
-        name, _, value = line.partition(b":")
-        if name in (b"MemTotal", b"MemAvailable"):
-            found[name] = int(value.split()[0]) * 1024
-    return HostMemory(total_bytes=found[b"MemTotal"], available_bytes=found[b"MemAvailable"])
+    """Read the first lines of /proc/meminfo: some 20 us."""
+    descriptor = os.open("/proc/meminfo", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        found = _MEMORY.match(os.read(descriptor, MEMORY_LINES_BYTES))
+    finally:
+        os.close(descriptor)
+    if found is None:
+        raise OSError(errno.EPROTO, "/proc/meminfo does not begin with what there is of memory")
+    return HostMemory(total_bytes=int(found[1]) * 1024, available_bytes=int(found[2]) * 1024)

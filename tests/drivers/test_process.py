@@ -5,6 +5,7 @@ import json
 import os
 import signal
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from paas.core.errors import StartFailed, StateUnusable
 from paas.core.ids import TaskId
 from paas.core.model import TaskSpec
 from paas.drivers.process import ProcessDriver
+from paas.drivers.start_script import MOST_AHEAD
 from paas.launching.limits import memory_by_rlimit
 from paas.task_logs import TaskLogs
 from tests import programs
@@ -323,6 +325,26 @@ async def test_a_run_chosen_but_never_told_can_be_started_again(rig: NativeRig) 
         await driver.forget(spec.task_id)
 
     assert spec.task_id not in absent
+
+
+async def test_a_prepared_task_is_told_what_its_start_says(driver: ProcessDriver, rig: NativeRig) -> None:
+    spec = rig.spec(programs.ENVIRONMENT, env={"COLOUR": "blue"})
+    await driver.prepare(replace(spec, port=0))
+
+    facts = await facts_of(driver, rig, replace(spec, env={"COLOUR": "red"}))
+
+    assert facts["env"]["COLOUR"] == "red"
+    assert facts["env"]["PORT"] == str(spec.port)
+
+
+async def test_the_first_of_many_prepared_tasks_starts_as_well(driver: ProcessDriver, rig: NativeRig) -> None:
+    specs = [rig.spec(programs.ENVIRONMENT, env={"COLOUR": str(n)}) for n in range(MOST_AHEAD + 2)]
+    for spec in specs:
+        await driver.prepare(replace(spec, port=0))
+
+    first, last = await facts_of(driver, rig, specs[0]), await facts_of(driver, rig, specs[-1])
+
+    assert (first["env"]["COLOUR"], last["env"]["COLOUR"]) == ("0", str(MOST_AHEAD + 1))
 
 
 async def test_runs_that_were_only_prepared_are_swept(rig: NativeRig) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from paas.core.spec import Idle, Resources, Spec
 from paas.core.states import TaskState
-from paas.engine.admission import SAMPLE_SECS
+from paas.engine.admission import SAMPLE_SECS, read_host_memory
 from paas.engine.world import EngineSettings
 from tests.engine.fake_driver import Machine, Program
 from tests.engine.jumping_loop import jump
@@ -180,3 +180,13 @@ async def test_what_others_start_with_at_the_same_time_is_counted(small: Engine)
 
     assert first.upstream is not None
     assert second.refusal is not None
+
+
+def test_what_the_host_has_of_memory_is_read_as_the_kernel_tells_it() -> None:
+    lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+
+    found = read_host_memory()
+
+    assert found.total_bytes == int(lines["MemTotal"].split()[0]) * 1024
+    available = int(lines["MemAvailable"].split()[0]) * 1024
+    assert abs(found.available_bytes - available) < found.total_bytes / 4
