@@ -89,137 +89,185 @@ class Parts:
 async def wired(
     config: Config, state: StateDirectory, user: AppsUser, database: Database, vault: Vault
 ) -> AsyncIterator[Parts]:
-    proxy_host, proxy_port = split_address(config.proxy.listen)
+    ground = _ground(config, state, database, vault)
+    await sealing.settle(database, vault, ground.clock)
+    await ground.files.sweep_temporary()
+    await ground.builder.sweep_temporary()
+    async with (
+        _native(ground, user) as driver,
+        Lazily(functools.partial(_load_containers, ground)) as containers,
+    ):
+        if await deployments.some_run_containers(database.reader):
+            await containers.get()
+        world = await _world(ground, driver, containers)
+        commands = functools.cache(functools.partial(_load_commands, ground))
+        yield Parts(
+            state=state,
+            world=world,
+            pokes=ground.pokes,
+            router=ground.router,
+            driver=driver,
+            files=ground.files,
+            builder=ground.builder,
+            logs=ground.logs,
+            commands=commands,
+            builds=_builds(ground, containers, commands),
+            build_logs=ground.build_logs,
+            vault=vault,
+            containers=containers,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ground:
+    """What all the rest is wired to."""
+
+    config: Config
+    state: StateDirectory
+    database: Database
+    vault: Vault
+    clock: SystemClock
+    pokes: Pokes
+    router: Router
+    files: ArtifactFiles
+    builder: ArchiveBuilder
+    logs: TaskLogs
+    build_files: BuildFiles
+    build_logs: BuildLogs
+    builds_poked: asyncio.Event
+
+
+def _ground(config: Config, state: StateDirectory, database: Database, vault: Vault) -> _Ground:
     clock = SystemClock()
-    await sealing.settle(database, vault, clock)
     pokes = Pokes()
-    router = Router(clock, pokes.poke)
     files = ArtifactFiles(state.artifacts, config.api.upload_bytes)
     limits = UnpackLimits(bytes=config.tasks.unpacked_bytes, files=config.tasks.unpacked_files)
-    builder = ArchiveBuilder(state.programs, files.path, limits)
-    logs = TaskLogs(state.logs, kept_bytes=config.tasks.log_bytes)
-    await files.sweep_temporary()
-    await builder.sweep_temporary()
+    return _Ground(
+        config=config,
+        state=state,
+        database=database,
+        vault=vault,
+        clock=clock,
+        pokes=pokes,
+        router=Router(clock, pokes.poke),
+        files=files,
+        builder=ArchiveBuilder(state.programs, files.path, limits),
+        logs=TaskLogs(state.logs, kept_bytes=config.tasks.log_bytes),
+        build_files=BuildFiles(state.builds, config.builds.context_bytes),
+        build_logs=BuildLogs(state.builds, clock, kept_bytes=config.builds.log_bytes),
+        builds_poked=asyncio.Event(),
+    )
 
-    def load_containers() -> AbstractAsyncContextManager["Containers"]:
-        """Load what speaks to the engine: it takes as long as all the rest of the agent. Blocks."""
-        module = importlib.import_module("paas.containers")
-        opened: AbstractAsyncContextManager[Containers] = module.opened(config, state, database, vault, clock)
-        return opened
+
+def _native(ground: _Ground, user: AppsUser) -> ProcessDriver:
+    return ProcessDriver(
+        run_root=ground.state.runs,
+        programs_root=ground.state.programs,
+        log_path=ground.logs.path,
+        homes_root=ground.state.homes,
+        user=user.ids,
+    )
+
+
+def _load_containers(ground: _Ground) -> AbstractAsyncContextManager["Containers"]:
+    """Load what speaks to the engine: it takes as long as all the rest of the agent. Blocks."""
+    module = importlib.import_module("paas.containers")
+    opened: AbstractAsyncContextManager[Containers] = module.opened(
+        ground.config, ground.state, ground.database, ground.vault, ground.clock
+    )
+    return opened
+
+
+def _load_commands(ground: _Ground) -> "Commands":
+    """Load what may be asked: nobody asks before the API is there, and that has it loaded already."""
+    module = importlib.import_module("paas.engine.commands")
+    proxy = ground.config.proxy
+    host, _ = split_address(proxy.listen)
+    opened: Commands = module.Commands.over(
+        ground.database,
+        ground.files,
+        ground.vault,
+        ground.clock,
+        ground.pokes.poke,
+        sources=ground.build_files,
+        poke_builds=ground.builds_poked.set,
+        tcp_ports=module.TcpPortRange(
+            first=proxy.tcp_first_port,
+            last=proxy.tcp_last_port,
+            is_free=functools.partial(is_free, host=host),
+        ),
+    )
+    return opened
+
+
+async def _world(ground: _Ground, driver: ProcessDriver, containers: "Lazily[Containers]") -> World:
+    """Wire what the engine works with. What was measured before is read."""
+    docker = LazyDriver(containers, lambda parts: parts.driver)
+    drivers: dict[ProcessType, Driver] = {"tish": driver, "docker": docker}
+    metering = Metering(ground.database, drivers.values(), ground.router.counting, ground.clock)
+    await metering.load()
+    host, port = split_address(ground.config.proxy.listen)
+    return World(
+        database=ground.database,
+        router=ground.router,
+        drivers=drivers,
+        builders={"tish": ground.builder, "docker": LazyBuilder(containers, lambda parts: parts.builder)},
+        freezers={"tish": driver, "docker": docker},
+        clock=ground.clock,
+        settings=_settings(ground.config),
+        host_memory=read_host_memory,
+        metering=metering,
+        variables=Variables(ground.database.reader, ground.vault),
+        task_started=ground.logs.watch,
+        task_ended=ground.logs.unwatch,
+        copy_of_log=ground.logs.copy_of,
+        last_line=ground.logs.last_line,
+        poke=ground.pokes.poke,
+        proxy=ProxyPlace(host=host, port=port),
+    )
+
+
+def _builds(ground: _Ground, containers: "Lazily[Containers]", commands: "Callable[[], Commands]") -> Builds:
+    """Wire the queue. What builds, the commands included, is loaded with the first build."""
+    user = find_builds_user(ground.config.builds.user)
+    choosing_images = asyncio.Lock()
 
     async def open_image_builder() -> ImageBuilder:
         return (await containers.get()).image_maker
 
-    async with (
-        ProcessDriver(
-            run_root=state.runs,
-            programs_root=state.programs,
-            log_path=logs.path,
-            homes_root=state.homes,
-            user=user.ids,
-        ) as driver,
-        Lazily(load_containers) as containers,
-    ):
-        if await deployments.some_run_containers(database.reader):
-            await containers.get()
-        docker = LazyDriver(containers, lambda parts: parts.driver)
-        drivers: dict[ProcessType, Driver] = {"tish": driver, "docker": docker}
-        metering = Metering(database, drivers.values(), router.counting, clock)
-        await metering.load()
-        world = World(
-            database=database,
-            router=router,
-            drivers=drivers,
-            builders={"tish": builder, "docker": LazyBuilder(containers, lambda parts: parts.builder)},
-            freezers={"tish": driver, "docker": docker},
-            clock=clock,
-            settings=_settings(config),
-            host_memory=read_host_memory,
-            metering=metering,
-            variables=Variables(database.reader, vault),
-            task_started=logs.watch,
-            task_ended=logs.unwatch,
-            copy_of_log=logs.copy_of,
-            last_line=logs.last_line,
-            poke=pokes.poke,
-            proxy=ProxyPlace(host=proxy_host, port=proxy_port),
-        )
-        build_files = BuildFiles(state.builds, config.builds.context_bytes)
-        build_logs = BuildLogs(state.builds, clock, kept_bytes=config.builds.log_bytes)
-        builds_poked = asyncio.Event()
-        builds_user = find_builds_user(config.builds.user)
-        choosing_images = asyncio.Lock()
-
-        @functools.cache
-        def commands() -> "Commands":
-            """Load what may be asked: nobody asks before the API is there, and that has it loaded already."""
-            module = importlib.import_module("paas.engine.commands")
-            opened: Commands = module.Commands.over(
-                database,
-                files,
-                vault,
-                clock,
-                pokes.poke,
-                sources=build_files,
-                poke_builds=builds_poked.set,
-                tcp_ports=module.TcpPortRange(
-                    first=config.proxy.tcp_first_port,
-                    last=config.proxy.tcp_last_port,
-                    is_free=functools.partial(is_free, host=proxy_host),
-                ),
-            )
-            return opened
-
-        async def open_building() -> Perform:
-            """Load what builds, the commands included: an agent that builds nothing does without."""
-            module = await asyncio.to_thread(importlib.import_module, "paas.build_parts")
-            building: Building = module.opened(
-                config,
-                module.BuildParts(
-                    database=database,
-                    clock=clock,
-                    vault=vault,
-                    commands=commands(),
-                    artifacts=files,
-                    files=build_files,
-                    logs=build_logs,
-                    open_image_builder=open_image_builder,
-                    choosing_images=choosing_images,
-                    cache_root=state.build_cache,
-                    user=builds_user.ids,
-                    no_user=builds_user.missing,
-                ),
-            )
-            return building.perform
-
-        yield Parts(
-            state=state,
-            world=world,
-            pokes=pokes,
-            router=router,
-            driver=driver,
-            files=files,
-            builder=builder,
-            logs=logs,
-            builds=Builds(
-                BuildQueue(
-                    database=database,
-                    clock=clock,
-                    files=build_files,
-                    logs=build_logs,
-                    open_building=open_building,
-                    open_image_builder=open_image_builder,
-                    choosing_images=choosing_images,
-                    at_once=config.builds.at_once,
-                    kept_per_app=config.retention.builds_per_app,
-                ),
-                builds_poked,
+    async def open_building() -> Perform:
+        module = await asyncio.to_thread(importlib.import_module, "paas.build_parts")
+        building: Building = module.opened(
+            ground.config,
+            module.BuildParts(
+                database=ground.database,
+                clock=ground.clock,
+                vault=ground.vault,
+                commands=commands(),
+                artifacts=ground.files,
+                files=ground.build_files,
+                logs=ground.build_logs,
+                open_image_builder=open_image_builder,
+                choosing_images=choosing_images,
+                cache_root=ground.state.build_cache,
+                user=user.ids,
+                no_user=user.missing,
             ),
-            commands=commands,
-            build_logs=build_logs,
-            vault=vault,
-            containers=containers,
         )
+        return building.perform
+
+    queue = BuildQueue(
+        database=ground.database,
+        clock=ground.clock,
+        files=ground.build_files,
+        logs=ground.build_logs,
+        open_building=open_building,
+        open_image_builder=open_image_builder,
+        choosing_images=choosing_images,
+        at_once=ground.config.builds.at_once,
+        kept_per_app=ground.config.retention.builds_per_app,
+    )
+    return Builds(queue, ground.builds_poked)
 
 
 def _settings(config: Config) -> EngineSettings:

@@ -111,8 +111,11 @@ async def test_a_rolling_deploy_of_three_replicas_fails_no_request(ship: Hull) -
 
 
 async def _ask_until(agent: Agent, done: asyncio.Event) -> Counter[str]:
+    """Ask again and again, and once more when it is done."""
     answers: Counter[str] = Counter()
-    while not done.is_set():
+    is_last = False
+    while not is_last:
+        is_last = done.is_set()
         answer = await agent.get("web")
         answers[f"{answer.status} {answer.text.strip()}"] += 1
     return answers
