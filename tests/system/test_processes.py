@@ -90,7 +90,9 @@ async def test_a_release_command_that_fails_leaves_the_old_version_serving(agent
     going = True
 
     async def keep_asking() -> None:
-        while going:
+        is_last = False
+        while not is_last:
+            is_last = not going
             answer = await agent.get("hello")
             answers.append(f"{answer.status} {answer.text}")
 
