@@ -21,7 +21,7 @@ async def stumbling(front: Path, refusals: int, reason: str) -> AsyncIterator[No
     """Pass on to the real engine what is asked at `front`, after so many refusals to make a network."""
     left, engine = refusals, engine_socket()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal left
         with contextlib.closing(writer):
             head = await reader.readuntil(b"\r\n\r\n")
@@ -33,19 +33,26 @@ async def stumbling(front: Path, refusals: int, reason: str) -> AsyncIterator[No
             there, back = await asyncio.open_unix_connection(engine)
             with contextlib.closing(back):
                 back.write(head)
-                async with asyncio.TaskGroup() as group:
-                    asking = group.create_task(_copy(reader, back))
-                    await _copy(there, writer)
-                    asking.cancel()
+                async with asyncio.TaskGroup() as ways:
+                    asking = ways.create_task(_copy(reader, back))
+                    answering = ways.create_task(_copy(there, writer))
+                    asking.add_done_callback(lambda _: answering.cancel())
+                    answering.add_done_callback(lambda _: asking.cancel())
 
-    async with await asyncio.start_unix_server(serve, front):
-        yield
+    async with asyncio.TaskGroup() as clients:  # each ends with its client or the engine
+
+        def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            clients.create_task(answer(reader, writer))
+
+        async with await asyncio.start_unix_server(serve, front):
+            yield
 
 
 async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    while some := await source.read(65536):
-        sink.write(some)
-        await sink.drain()
+    with contextlib.suppress(ConnectionError):
+        while some := await source.read(65536):
+            sink.write(some)
+            await sink.drain()
 
 
 def _refusal(reason: str) -> bytes:
