@@ -2,9 +2,9 @@
 
 import os
 import pwd
-from dataclasses import dataclass
 
 from paas.config import BadConfig
+from paas.core.records import dataclass
 
 SHARED_USER_WARNING = (
     "hosted apps run as the agent's own user and could ask its API: run the agent as root to separate them"

@@ -3,11 +3,11 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from paas.core.ids import BuildId
 from paas.core.ports import Clock
+from paas.core.records import dataclass
 from paas.log_file import bound, read_lines, start_of_tail
 
 BLOCK_BYTES = 512  # of stat's count of them

@@ -3,7 +3,6 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from paas.artifacts import ArtifactFiles
@@ -19,6 +18,7 @@ from paas.builders.trees import UnpackLimits
 from paas.config import Config
 from paas.core.ids import AppId
 from paas.core.ports import Clock, ImageBuilder
+from paas.core.records import dataclass
 from paas.engine import sources
 from paas.engine.build_results import Results
 from paas.engine.building import Building, BuildWorld

@@ -3,7 +3,6 @@
 import os
 import re
 import tomllib
-from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +12,7 @@ import msgspec
 
 from paas.core.errors import PaasError
 from paas.core.recipes import RecipeRow
+from paas.core.records import dataclass, field, field_names
 from paas.core.repositories import is_loopback
 
 # Where packages are fetched from, and by which certificates; none of it is the agent's own secret.
@@ -186,7 +186,7 @@ def _check_api_url(url: str) -> None:
 
 
 def _refuse_unknown(raw: dict[str, object], shape: type, text: str, path: Path, table: str = "") -> None:
-    known = {item.name: _TABLES.get(item.name) for item in fields(shape)}
+    known = {name: _TABLES.get(name) for name in field_names(shape)}
     for key, value in raw.items():
         if key not in known:
             near = get_close_matches(key, known, n=1)

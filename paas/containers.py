@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from paas.builders.dockerfile import BuildLimits, DockerfileBuilder
@@ -10,6 +9,7 @@ from paas.builders.image import ImageBuilder
 from paas.config import BuildsConfig, Config
 from paas.core.model import Deployment
 from paas.core.ports import Clock
+from paas.core.records import dataclass
 from paas.docker.engine import DockerEngine
 from paas.docker.images import Images, PullProgress
 from paas.drivers.docker import DockerDriver

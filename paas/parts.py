@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from paas.builders.archive import ArchiveBuilder
 from paas.builders.trees import UnpackLimits
 from paas.config import Config, split_address
 from paas.core.ports import Driver, ImageBuilder
+from paas.core.records import dataclass
 from paas.core.spec import ProcessType
 from paas.drivers.process import ProcessDriver
 from paas.engine import sealing

@@ -2,11 +2,11 @@
 
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from paas.core.ids import AppId, DeploymentId, TaskId
 from paas.core.live import Refusal
 from paas.core.model import WakePolicy
+from paas.core.records import dataclass, field
 from paas.tallies import Tally, WakeLog
 
 

@@ -5,8 +5,9 @@ import ipaddress
 import os
 import socket
 import struct
-from dataclasses import dataclass
 from functools import lru_cache
+
+from paas.core.records import dataclass
 
 NETLINK_SOCK_DIAG = 4
 SOCK_DIAG_BY_FAMILY = 20

@@ -5,10 +5,10 @@ import fcntl
 import os
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from paas.core.errors import StateUnusable
+from paas.core.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

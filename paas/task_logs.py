@@ -5,10 +5,10 @@ import logging
 import os
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from paas.core.ids import TaskId
+from paas.core.records import dataclass
 from paas.inotify import Inotify
 from paas.log_copy import LogCopy
 from paas.log_file import Times, bound, live_from, read_lines, start_of_tail

@@ -20,12 +20,12 @@ import secrets
 import stat
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paas.core.errors import Conflict, StateUnusable, Unavailable
 from paas.core.model import Sealed
+from paas.core.records import dataclass
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -48,16 +48,13 @@ class Place:
     name: str
 
 
-@dataclass(slots=True)
 class _Key:
     """`id` is a hash of the key, so that a wrong key is known without trying it."""
 
-    value: bytes = field(repr=False)
-    id: str = field(init=False)
-    _cipher: "AESGCM | None" = field(default=None, init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self.id = hashlib.sha256(b"paas key id\0" + self.value).hexdigest()[: 2 * _ID_BYTES]
+    def __init__(self, value: bytes) -> None:
+        self.value = value
+        self.id = hashlib.sha256(b"paas key id\0" + value).hexdigest()[: 2 * _ID_BYTES]
+        self._cipher: AESGCM | None = None
 
     def cipher(self) -> "AESGCM":
         if self._cipher is None:

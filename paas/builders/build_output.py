@@ -1,11 +1,11 @@
 """What the engine says while it builds: a stream of JSON, made into lines, steps and results. Pure."""
 
 import re
-from dataclasses import dataclass, field
 
 import msgspec
 
 from paas.core.errors import BuildFailed
+from paas.core.records import dataclass, field
 
 # As Docker writes it, and as Podman does: "Step 2/5 : RUN make", "STEP 2/5: RUN make".
 _STEP = re.compile(r"(step) (\d+)/(\d+)( ?: )(.*)", re.IGNORECASE)

@@ -5,7 +5,6 @@ import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
@@ -14,6 +13,7 @@ from paas.builders.build_lines import BuildLines
 from paas.builders.containment import Containment, ProcessLimits
 from paas.core.errors import BuildFailed, Unavailable
 from paas.core.ports import BuildReport
+from paas.core.records import dataclass
 from paas.launching import children
 
 LOOK_SECS = 1.0

@@ -4,10 +4,10 @@ import contextlib
 import os
 import resource
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 
 from paas.builders.sandbox import Sandbox
+from paas.core.records import dataclass
 from paas.launching import children, leftovers
 from paas.launching.cgroups import Cgroups
 from paas.launching.limits import memory_by_rlimit

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import aiodocker
@@ -20,6 +19,7 @@ from paas.builders.disk import LEAST_FREE_BYTES, watch
 from paas.core.builds import Build, BuiltImage
 from paas.core.errors import BuildFailed, Unavailable
 from paas.core.ports import BuildReport
+from paas.core.records import dataclass
 from paas.docker.engine import DockerEngine, Refused
 
 CPU_PERIOD_MICROSECONDS = 100_000

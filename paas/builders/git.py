@@ -9,7 +9,6 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -22,6 +21,7 @@ from paas.builders.unpack import unpack_tar
 from paas.core.errors import BadArchive, BuildFailed, PaasError, Unavailable
 from paas.core.masking import Mask
 from paas.core.ports import BuildReport
+from paas.core.records import dataclass
 from paas.core.sources import check_ref, check_url
 
 TEMPORARY = ".fetch-"

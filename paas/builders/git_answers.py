@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 
 from paas.core.errors import BuildFailed
+from paas.core.records import dataclass
 
 ABBREVIATED = re.compile(r"[0-9a-f]{4,39}")
 FULL = re.compile(r"[0-9a-f]{40}")

@@ -6,9 +6,9 @@ import os
 import resource
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from paas.core.records import dataclass
 from paas.launching import children
 
 TAIL_BYTES = 8 * 1024  # kept of what it says on standard error

@@ -4,11 +4,11 @@ import os
 import stat
 import tarfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from paas.core.errors import BuildFailed
+from paas.core.records import dataclass
 
 MADE_AT = 315532800  # 1980-01-01, which every archive format can say
 DEPTH_LIMIT = 64  # as `unpack` has it

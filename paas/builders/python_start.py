@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from paas.core.records import dataclass
 
 LARGEST_SOURCE = 256 * 1024  # bytes that are looked at of one file
 MOST_MODULES = 64

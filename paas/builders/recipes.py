@@ -1,7 +1,6 @@
 """Find what kind a source is, and how a program is made of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from paas.builders.recipe_table import CUSTOM, EXECUTABLE, PROCFILE, ROWS, STATI
 from paas.core.builds import DOCKERFILE, BuildOptions, Recipe
 from paas.core.errors import BuildFailed
 from paas.core.recipes import RecipeRow
+from paas.core.records import replace
 from paas.core.spec import WEB
 
 DOCKERFILE_NAME = "Dockerfile"

@@ -8,9 +8,9 @@ import glob
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from paas.core.records import dataclass
 from paas.launching import children
 from paas.launching.users import User, as_user, unprivileged
 

@@ -5,7 +5,6 @@ import contextlib
 import fnmatch
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from paas.builders.build_cache import BuildCache
@@ -18,6 +17,7 @@ from paas.builders.sandbox import Folders, Sandbox, find_sandbox
 from paas.core.builds import BuildOptions, Program, Recipe, SourceOrder
 from paas.core.errors import BuildFailed, Unavailable
 from paas.core.ports import BuildReport
+from paas.core.records import dataclass, replace
 from paas.launching import children
 from paas.launching.cgroups import Cgroups, find_cgroups
 from paas.launching.users import User

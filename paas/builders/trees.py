@@ -1,10 +1,10 @@
 """What may lie in a tree of files that a stranger sent. Cheap to load: archives are unpacked elsewhere."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from paas.core.errors import BadArchive
+from paas.core.records import dataclass
 
 EXECUTABLE = 0o111
 

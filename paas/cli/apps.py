@@ -1,7 +1,6 @@
 """Which app, and which of its deployments, a verb is about."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -12,6 +11,7 @@ from paas.cli.client import Client, decode
 from paas.cli.problems import Problem
 from paas.cli.session import API_URL, api_url
 from paas.cli.views import DEFAULT_NAMESPACE, App, AppPage, Deployment, DeploymentPage
+from paas.core.records import dataclass
 
 PAGE = 100
 COMPLETION_SECONDS = 1.0

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 
 from paas.cli import output, packing
@@ -13,6 +12,7 @@ from paas.cli.packing import Package
 from paas.cli.problems import INTERRUPTED, Problem
 from paas.cli.session import Session
 from paas.cli.views import App, LogEntry
+from paas.core.records import dataclass
 
 DOCKERFILE = "Dockerfile"
 SUCCEEDED = "succeeded"

@@ -1,6 +1,5 @@
 """Where that comes from which `deploy` deploys: an image, a program, a source, a repository."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -11,6 +10,7 @@ from paas.cli.deploy_options import DeployOptions
 from paas.cli.problems import Problem
 from paas.core.builds import DOCKERFILE as DOCKERFILE_RECIPE
 from paas.core.errors import BadManifest, BuildFailed, Invalid
+from paas.core.records import dataclass
 from paas.core.sources import check_path, check_ref, check_url
 from paas.manifest import BuildSection, Manifest, of_folder, read
 

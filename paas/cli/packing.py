@@ -7,12 +7,12 @@ import re
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
 
 from paas.cli.problems import Problem
 from paas.core.dockerignore import Dockerignore, names_of
+from paas.core.records import dataclass
 
 COMPRESSION = 6
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import islice
 
@@ -15,6 +14,7 @@ from paas.cli.client import Client, decode
 from paas.cli.problems import Problem
 from paas.cli.session import Session, verb
 from paas.cli.views import Artifact, Deployment, Environment, Released
+from paas.core.records import dataclass
 
 HEADERS = ("VERSION", "STATE", "ENVIRONMENT", "DEPLOYED", "WHAT", "REASON")
 COLOURS = {"active": "green", "failed": "red", "queued": "cyan", "building": "cyan", "starting": "cyan"}

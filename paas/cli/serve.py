@@ -1,13 +1,13 @@
 """serve: run the agent itself, here, until a signal."""
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
 from paas.cli.problems import Problem
+from paas.core.records import replace
 
 if TYPE_CHECKING:
     from paas.config import Config

@@ -1,8 +1,9 @@
 """Server-sent events, as https://html.spec.whatwg.org/multipage/server-sent-events.html defines them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Protocol
+
+from paas.core.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict, TypeVar
 from urllib.parse import quote
@@ -15,6 +14,7 @@ from paas.cli.client import Client, decode
 from paas.cli.problems import Problem
 from paas.cli.session import Session
 from paas.cli.views import App, Variable, VariableList
+from paas.core.records import dataclass, field
 
 F = TypeVar("F", bound=Callable[..., object])
 

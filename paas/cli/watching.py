@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 
 import click
 
@@ -10,6 +9,7 @@ from paas.cli import output
 from paas.cli.client import UNREACHABLE, Client, decode
 from paas.cli.problems import Problem
 from paas.cli.views import Deployment, Event, EventPage, LogEntry, TaskPage
+from paas.core.records import dataclass
 
 LOOK_SECONDS = 5.0
 TAIL_LINES = 20

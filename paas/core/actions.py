@@ -1,9 +1,8 @@
 """What plan() can ask the executor to do: one record an action."""
 
-from dataclasses import dataclass
-
 from paas.core.ids import DeploymentId
 from paas.core.model import Task
+from paas.core.records import dataclass
 from paas.core.spec import WEB
 from paas.core.states import DeploymentState
 

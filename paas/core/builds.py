@@ -4,11 +4,11 @@ Times are seconds since the epoch, UTC, as float. Sizes are bytes.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from paas.core.ids import AppId, ArtifactId, BuildId, DeploymentId
+from paas.core.records import dataclass, field
 from paas.core.states import BuildState
 
 DOCKERFILE = "dockerfile"  # the recipe that makes an image; all others make an artifact

@@ -1,6 +1,6 @@
 """What has to be right on a machine, as found."""
 
-from dataclasses import dataclass
+from paas.core.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

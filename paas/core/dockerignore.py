@@ -6,8 +6,9 @@ for what that does not say. Pure.
 
 import posixpath
 import re
-from dataclasses import dataclass
 from typing import Self
+
+from paas.core.records import dataclass
 
 FILE = ".dockerignore"
 _BYTE_ORDER_MARK = "\ufeff"

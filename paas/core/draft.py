@@ -1,12 +1,12 @@
 """What plan() has decided so far, and what it comes to."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from paas.core.actions import Action, Evict, StartTask, StopTask
 from paas.core.ids import TaskId
 from paas.core.live import Refusal
 from paas.core.model import Task
+from paas.core.records import dataclass, field
 from paas.core.room import WAIT_SECS, Room, admit
 
 

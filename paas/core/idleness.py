@@ -1,10 +1,10 @@
 """How awake a deployment should be, by what traffic wants of it and when it was last used."""
 
-from dataclasses import dataclass
 from enum import Enum
 
 from paas.core.live import Demand
 from paas.core.model import Deployment
+from paas.core.records import dataclass
 from paas.core.states import DeploymentState
 
 

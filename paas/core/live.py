@@ -4,9 +4,9 @@ Times are seconds, sizes are bytes.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from paas.core.ids import AppId, DeploymentId, TaskId
+from paas.core.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

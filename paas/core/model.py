@@ -4,10 +4,10 @@ Times are seconds since the epoch, UTC, as float. Sizes are bytes.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
 
 from paas.core.ids import AppId, ArtifactId, BuildId, DeploymentId, TaskId
+from paas.core.records import dataclass, field
 from paas.core.spec import WEB, Spec, Volume
 from paas.core.states import DeploymentState, TaskState
 

@@ -1,7 +1,6 @@
 """What a preview is, whatever its manifest says: small, soon asleep, and apart from all else. Pure."""
 
-from dataclasses import replace
-
+from paas.core.records import replace
 from paas.core.spec import Idle, Spec
 
 IDLE_SECS = 60

@@ -1,9 +1,8 @@
 """The processes of a deployment: web, which answers requests, workers beside it, its release command."""
 
-from dataclasses import dataclass
-
 from paas.core.command_lines import argv_of
 from paas.core.model import Deployment
+from paas.core.records import dataclass
 from paas.core.spec import RELEASE, WEB, Process
 
 _USUAL = Process()

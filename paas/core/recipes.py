@@ -1,7 +1,8 @@
 """The table by which the kind of a source is known, and how that kind becomes a program."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from paas.core.records import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

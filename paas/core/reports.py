@@ -1,11 +1,11 @@
 """What GitHub is told: how a commit fares, and where the preview of a pull request is. Pure."""
 
-from dataclasses import dataclass
 from typing import Literal, assert_never
 
 from paas.core.builds import Build
 from paas.core.ids import AppId, BuildId
 from paas.core.model import App, Deployment
+from paas.core.records import dataclass
 from paas.core.states import (
     SERVING_DEPLOYMENT,
     UNSETTLED_DEPLOYMENT,

@@ -1,8 +1,7 @@
 """What the host has left for starts, and what to do about a start that it has no room for. Pure."""
 
-from dataclasses import dataclass, replace
-
 from paas.core.ids import DeploymentId
+from paas.core.records import dataclass, replace
 
 WAIT_SECS = 0.1  # until memory that is being freed is looked at again
 REFUSED_SECS = 2.0  # how long requests hear at once that there is no memory

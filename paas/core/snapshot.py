@@ -1,11 +1,11 @@
 """What is true of one deployment at one moment: all that `plan` looks at."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 
 from paas.core.ids import TaskId
 from paas.core.live import Demand
 from paas.core.model import Deployment, Instance, Rival, Task
+from paas.core.records import dataclass, replace
 from paas.core.room import ENDLESS, Room
 from paas.core.spec import WEB
 from paas.core.states import TaskState

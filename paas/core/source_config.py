@@ -1,9 +1,9 @@
 """Where the source of an app is, what of it is deployed by itself, and what came of that."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from paas.core.ids import AppId, BuildId
+from paas.core.records import dataclass
 
 DEFAULT_BRANCH = "main"
 

@@ -1,10 +1,10 @@
 """What a deployment asks for. Sizes are bytes once they are read, times are seconds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
 
 from paas.core.ids import ArtifactId
+from paas.core.records import dataclass, field
 
 ProcessType = Literal["tish", "docker"]
 

@@ -3,12 +3,11 @@
 Each takes a snapshot of one process (`Snapshot.of`), except where it says otherwise.
 """
 
-from dataclasses import dataclass
-
 from paas.core.actions import CreateTasks, FreezeTask, PublishTask, RecordEnd, StartTask, StopTask, ThawTask
 from paas.core.backoff import LOOP_AT, delay_after, failures_in_a_row
 from paas.core.draft import Draft
 from paas.core.model import Instance, Task
+from paas.core.records import dataclass
 from paas.core.snapshot import Snapshot
 from paas.core.spec import WEB
 from paas.core.states import TaskState

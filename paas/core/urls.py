@@ -1,6 +1,6 @@
 """How apps are reached from outside."""
 
-from dataclasses import dataclass
+from paas.core.records import dataclass
 
 HTTP_PORT, HTTPS_PORT = 80, 443
 

@@ -1,11 +1,11 @@
 """Variables of apps: at which level one is set, and what a task gets of them all."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 from paas.core.ids import AppId, DeploymentId
 from paas.core.model import Sealed
+from paas.core.records import dataclass
 
 
 class Level(StrEnum):

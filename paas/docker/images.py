@@ -5,11 +5,11 @@ import contextlib
 import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from paas.core.errors import Unavailable
+from paas.core.records import dataclass
 from paas.docker.engine import DockerEngine, Refused
 
 DOCKER_HUB = "docker.io"

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
 from types import TracebackType
@@ -14,6 +13,7 @@ from paas.core.errors import StartFailed, Unavailable
 from paas.core.ids import TaskId
 from paas.core.live import Usage
 from paas.core.model import Address, Instance, TaskSpec
+from paas.core.records import replace
 from paas.docker.engine import DockerEngine, Refused
 from paas.docker.images import Images
 from paas.drivers.docker_calls import Containers

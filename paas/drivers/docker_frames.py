@@ -7,8 +7,9 @@ only the last ends with a newline.
 """
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
+
+from paas.core.records import dataclass
 
 HEAD_BYTES = 8
 SHORTEST_STAMP_BYTES = 20  # 2026-11-22T10:00:00Z

@@ -2,12 +2,12 @@
 
 import re
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from paas.core.errors import StartFailed
 from paas.core.ids import AppId
+from paas.core.records import dataclass
 from paas.core.spec import Volume
 
 _BARE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}\Z")

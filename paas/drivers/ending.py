@@ -7,13 +7,13 @@ import os
 import signal
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 from paas.core.ids import TaskId
 from paas.core.live import Usage
 from paas.core.model import Instance
+from paas.core.records import dataclass, field
 from paas.drivers.native_usage import NativeUsage
 from paas.drivers.runs import Runs
 from paas.launching import leftovers

@@ -8,11 +8,11 @@ import logging
 import os
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from paas.core.errors import StartFailed, StateUnusable
 from paas.core.ids import TaskId
+from paas.core.records import dataclass
 from paas.drivers.runs import LAUNCH_SCRIPT, Runs
 from paas.drivers.start_script import begin
 from paas.launching.cgroups import Cgroups

@@ -5,7 +5,6 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +14,7 @@ from paas.core.errors import StartFailed
 from paas.core.ids import TaskId
 from paas.core.live import Usage
 from paas.core.model import Address, Instance, TaskSpec
+from paas.core.records import replace
 from paas.drivers.ending import Ender, Running
 from paas.drivers.halting import Halter
 from paas.drivers.launchers import Launcher, LauncherPool, Spawner

@@ -12,12 +12,12 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from paas.core.errors import StartFailed
 from paas.core.ids import TaskId
 from paas.core.model import TaskSpec
+from paas.core.records import dataclass
 from paas.drivers.start_script import Places
 from paas.launching.users import User
 

@@ -9,12 +9,12 @@ import re
 import shlex
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from paas.core.errors import StartFailed
 from paas.core.ids import TaskId
 from paas.core.model import TaskSpec
+from paas.core.records import dataclass, replace
 from paas.launching.limits import memory_by_rlimit
 
 HOST = "127.0.0.1"

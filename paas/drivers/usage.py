@@ -6,11 +6,11 @@ the kernel drops those at once. The peak is the kernel's own without the file pa
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from paas.core.ids import TaskId
 from paas.core.live import Usage
+from paas.core.records import dataclass
 from paas.drivers.cgroup_trees import groups_of
 
 TICKS = os.sysconf("SC_CLK_TCK")

@@ -10,11 +10,11 @@ import logging
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from paas.core.ids import DeploymentId, TaskId
 from paas.core.model import Deployment
 from paas.core.ports import Clock
+from paas.core.records import dataclass
 from paas.core.resources import memory_bytes
 from paas.core.room import Idler, Room
 from paas.core.states import SERVING_DEPLOYMENT

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -14,6 +13,7 @@ from paas.core.ids import BuildId, DeploymentId, new_artifact_id
 from paas.core.model import App, Artifact, Deployment
 from paas.core.ports import Clock, ImageBuilder
 from paas.core.previews import as_preview
+from paas.core.records import dataclass
 from paas.core.spec import Spec
 from paas.core.states import BuildState
 from paas.core.variables import of_deployment

@@ -6,7 +6,6 @@ import functools
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -21,6 +20,7 @@ from paas.core.ids import AppId, BuildId
 from paas.core.masking import NOTHING, Mask
 from paas.core.model import App
 from paas.core.ports import BuildReport, Clock, ImageBuilder, RepositoryFetcher, SourceBuilder
+from paas.core.records import dataclass, replace
 from paas.core.states import BuildState
 from paas.engine.build_results import Made, Results, check_rollout
 from paas.engine.variables import BuildVariables, Variables

@@ -5,7 +5,6 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 
 from paas.build_files import BuildFiles
 from paas.build_logs import BuildLogs
@@ -13,6 +12,7 @@ from paas.core.builds import Build
 from paas.core.errors import PaasError, Stale
 from paas.core.ids import BuildId
 from paas.core.ports import Clock, ImageBuilder
+from paas.core.records import dataclass
 from paas.core.states import BuildState
 from paas.store import builds, transitions
 from paas.store.database import Database

@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import logging
-from dataclasses import replace
 
 from paas.core.errors import BadArchive, PaasError, Stale, Unavailable
 from paas.core.ids import new_task_id
 from paas.core.model import Built, Deployment
 from paas.core.processes import release_of, unknown_in
+from paas.core.records import replace
 from paas.core.spec import RELEASE, WEB
 from paas.core.states import DeploymentState
 from paas.engine.lifecycle import Lifecycle

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable
-from dataclasses import dataclass
 from functools import partial
 from typing import assert_never
 
@@ -24,6 +23,7 @@ from paas.core.actions import (
 )
 from paas.core.errors import Stale, Unavailable
 from paas.core.ids import DeploymentId, new_task_id
+from paas.core.records import dataclass
 from paas.core.spec import WEB
 from paas.engine.admission import Admission
 from paas.engine.deploying import Deploying

@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 
 from paas.core.errors import PaasError
 from paas.core.ids import TaskId
 from paas.core.ports import Sweeper
+from paas.core.records import dataclass
 from paas.core.states import DeploymentState
 from paas.engine.world import World
 from paas.store import apps, artifacts, deliveries, deployments, feed, tasks, transitions

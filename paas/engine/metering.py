@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
 
 from paas.core.errors import PaasError
 from paas.core.ids import AppId, TaskId
 from paas.core.live import Measured, Usage
 from paas.core.model import Task
 from paas.core.ports import Clock, Driver, Meter
+from paas.core.records import replace
 from paas.counting import Counting
 from paas.store import usage
 from paas.store.database import Database

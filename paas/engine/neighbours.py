@@ -4,10 +4,10 @@ import ipaddress
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from paas.core.model import App
 from paas.core.ports import Driver
+from paas.core.records import dataclass, field
 from paas.store import neighbours
 from paas.store.database import Database
 from paas.store.neighbours import Neighbour

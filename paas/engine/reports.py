@@ -5,13 +5,13 @@ import contextlib
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Protocol
 
 from paas.core import reports as words
 from paas.core.errors import Forbidden, NotFound, PaasError, Unavailable
 from paas.core.model import App
 from paas.core.ports import Clock
+from paas.core.records import dataclass
 from paas.core.reports import Report, Standing, State
 from paas.core.repositories import full_name, is_served_by
 from paas.core.source_config import SourceConfig

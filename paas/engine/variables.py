@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -12,6 +11,7 @@ from paas.core.errors import Unavailable
 from paas.core.ids import AppId, DeploymentId
 from paas.core.masking import NOTHING, Mask
 from paas.core.model import Deployment
+from paas.core.records import dataclass, field
 from paas.core.variables import Boxed, VariableOwner, laid_over, of_app, of_environment
 from paas.store import variables
 from paas.store.database import Reader

@@ -1,12 +1,12 @@
 """What the reconciler and the executor share: the parts that act, and plain settings."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 from paas.core.ids import DeploymentId, TaskId
 from paas.core.model import Deployment
 from paas.core.ports import Builder, Clock, Driver, Freezer
+from paas.core.records import dataclass, field
 from paas.core.spec import ProcessType
 from paas.engine.admission import HostMemory
 from paas.engine.metering import Metering

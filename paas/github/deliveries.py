@@ -6,13 +6,13 @@ Fields are read as far as they matter; https://docs.github.com/webhooks/webhook-
 import hashlib
 import hmac
 import re
-from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import parse_qs
 
 import msgspec
 
 from paas.core.errors import BadRequest
+from paas.core.records import dataclass
 from paas.core.repositories import key_of
 
 SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}")

@@ -1,8 +1,7 @@
 """Where something is told, and what may come of it; apart from what tells it, which is loaded when needed."""
 
-from dataclasses import dataclass
-
 from paas.core.errors import Unavailable
+from paas.core.records import dataclass
 
 
 class Later(Unavailable):

@@ -2,8 +2,9 @@
 
 import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
+
+from paas.core.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

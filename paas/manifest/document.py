@@ -1,9 +1,9 @@
 """A text as nested mappings and lists, and the line on which each of its keys stands."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from paas.core.errors import BadManifest
+from paas.core.records import dataclass
 
 Path = tuple[str, ...]  # names and, in lists, numbers
 LARGEST_TEXT = 64 * 1024  # characters

@@ -1,9 +1,9 @@
 """What a manifest says, whichever file it was."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 
 from paas.core.builds import BuildOptions
+from paas.core.records import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

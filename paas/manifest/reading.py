@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +10,7 @@ import msgspec
 from msgspec import UnsetType
 
 from paas.core.errors import BadManifest, PaasError
+from paas.core.records import replace
 from paas.core.sources import check_path
 from paas.core.spec import Spec
 from paas.manifest.document import LARGEST_TEXT, Document, refusal

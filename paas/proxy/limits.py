@@ -1,6 +1,6 @@
 """What one client, one app and all of them together may cost. Seconds, bytes and counts."""
 
-from dataclasses import dataclass
+from paas.core.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,9 @@
 """Answers that the proxy gives by itself. Pure."""
 
-from dataclasses import dataclass
 from http import HTTPStatus
 
 from paas.core.live import Refusal, WakeStats
+from paas.core.records import dataclass
 from paas.proxy.wake_policy import FAVICON, Bystander
 
 GUESSED_WAKE_SECS = 5.0  # for Retry-After, until a wake was measured

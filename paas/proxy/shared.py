@@ -1,9 +1,8 @@
 """What every connection of one proxy shares."""
 
-from dataclasses import dataclass, field
-
 from paas.core.ids import AppId, DeploymentId
 from paas.core.ports import Clock
+from paas.core.records import dataclass, field
 from paas.proxy.limits import ProxyLimits
 from paas.proxy.pool import Pool
 from paas.proxy.tunnel import Tunnel

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import TypeVar
 
 import msgspec
@@ -10,6 +9,7 @@ from msgspec import UnsetType
 
 from paas.core.errors import Invalid, NotSupported, PaasError
 from paas.core.ids import ArtifactId
+from paas.core.records import replace
 from paas.core.resources import cpu_millis, memory_bytes
 from paas.core.spec import Idle, Networking, ProcessType, Resources, Spec, Volume
 from paas.specs import processes

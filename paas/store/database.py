@@ -10,13 +10,13 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
 import aiosqlite
 
 from paas.core.errors import StateUnusable, Unavailable
+from paas.core.records import dataclass, field
 
 _CACHE_KIB = 256  # a connection; the kernel keeps the pages as well, and SQLite's 2 MiB measured no faster
 LARGEST_GROUP = 128  # transactions that share one commit

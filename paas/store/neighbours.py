@@ -1,8 +1,7 @@
 """The apps of a namespace, as they are shown to each other's tasks."""
 
-from dataclasses import dataclass
-
 from paas.core.ids import AppId
+from paas.core.records import dataclass
 from paas.store.database import Reader
 
 # Each of them is some bytes in the environment of each task. The oldest, so that none is lost to a new one.

@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 
 from paas.core.ids import AppId, DeploymentId
 from paas.core.model import App, Deployment
+from paas.core.records import dataclass, field
 from paas.core.spec import WEB
 from paas.core.states import TaskState
 from paas.store import rows

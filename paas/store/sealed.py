@@ -1,9 +1,9 @@
 """Every place of the database that holds something sealed. A test compares the list with the schema."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from paas.core.model import Sealed
+from paas.core.records import dataclass
 from paas.store.database import Reader, Tx, Value
 
 

@@ -1,10 +1,9 @@
 """Everything plan() needs to know about one deployment from the database, in one read."""
 
-from dataclasses import dataclass
-
 from paas.core.hosts import serving_deployment
 from paas.core.ids import DeploymentId
 from paas.core.model import App, Artifact, Deployment, Rival, Task
+from paas.core.records import dataclass
 from paas.core.states import LIVE_TASK
 from paas.core.variables import Boxed
 from paas.store import rows, tasks, tcp_ports, variables, volumes

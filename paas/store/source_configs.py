@@ -2,10 +2,10 @@
 
 import sqlite3
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from paas.core.ids import AppId
 from paas.core.model import Sealed
+from paas.core.records import dataclass
 from paas.core.repositories import key_of
 from paas.core.source_config import SourceConfig
 from paas.store import feed

@@ -1,9 +1,8 @@
 """SQL about tasks."""
 
-from dataclasses import dataclass
-
 from paas.core.ids import AppId, DeploymentId, TaskId
 from paas.core.model import Deployment, Task
+from paas.core.records import dataclass
 from paas.core.spec import WEB
 from paas.core.states import LIVE_TASK, TaskState
 from paas.store import feed, rows

@@ -1,13 +1,13 @@
 """move(): the only statement that changes a state, with the event that says so."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TypedDict, Unpack
 
 from paas.core.builds import Build
 from paas.core.errors import IllegalMove, Stale
 from paas.core.ids import AppId, ArtifactId, BuildId, DeploymentId
 from paas.core.model import Deployment, Task
+from paas.core.records import replace
 from paas.core.states import (
     BUILD_MOVES,
     DEPLOYMENT_MOVES,

@@ -1,12 +1,12 @@
 """SQL about what an earlier version wrote down unsealed: found, taken out, forgotten."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import msgspec
 
 from paas.core.ids import AppId
 from paas.core.model import Sealed
+from paas.core.records import dataclass
 from paas.core.variables import VariableOwner, of_defaults, of_deployment
 from paas.store.database import Reader, Tx
 

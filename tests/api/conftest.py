@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from paas.build_files import BuildFiles
 from paas.build_logs import BuildLogs
 from paas.core.checks import Check
 from paas.core.ids import DeploymentId
+from paas.core.records import replace
 from paas.core.urls import PublicUrls
 from paas.engine.commands import Commands
 from paas.engine.metering import Metering

@@ -4,7 +4,6 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from yarl import URL
 
 from paas.api.kit.bodies import JSON_LIMIT_BYTES
 from paas.api.native.requests import CreateApp, CreateDeployment
+from paas.core.records import replace
 from tests.api.conftest import Api, serve
 
 JSON_TYPE = {"Content-Type": "application/json"}

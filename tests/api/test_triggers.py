@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 
 from paas.core.builds import Build, Rollout, Source
+from paas.core.records import replace
 from paas.core.states import BuildState
 from paas.store import builds as build_table
 from paas.store import transitions

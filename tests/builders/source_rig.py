@@ -8,7 +8,7 @@ import secrets
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from paas.builders.build_process import RunLimits
@@ -18,6 +18,7 @@ from paas.builders.recipes import RecipeTable
 from paas.builders.source import SourcePrograms, SourceSettings
 from paas.core.builds import Program, Recipe, SourceOrder
 from paas.core.ids import BuildId
+from paas.core.records import replace
 from paas.launching.cgroups import find_cgroups
 from paas.launching.users import User
 from tests.requirements import require, require_root

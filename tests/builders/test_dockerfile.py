@@ -5,7 +5,7 @@ import contextlib
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from paas.builders.dockerfile import BuildLimits, DockerfileBuilder
 from paas.core.builds import Build, BuildOptions, BuiltImage, Source
 from paas.core.errors import BuildFailed, PaasError, Unavailable
 from paas.core.ids import AppId, new_build_id
+from paas.core.records import replace
 from paas.core.states import BuildState
 from paas.docker.engine import DockerEngine
 from tests.contexts import BASE, fill, load_base

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
 from paas.core.errors import BuildFailed
+from paas.core.records import replace
 from tests.builders.source_rig import MEBIBYTE, MODES, Rig, appears, contents, rigged
 
 FORK_BOMB = """

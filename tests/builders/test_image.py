@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from paas.builders.image import ImageBuilder
 from paas.core.errors import BadArchive, Unavailable
 from paas.core.model import Built, Deployment
+from paas.core.records import replace
 from paas.core.spec import Spec
 from paas.core.states import DeploymentState
 from paas.docker.engine import DockerEngine

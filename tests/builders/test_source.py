@@ -3,13 +3,13 @@
 import contextlib
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
 from paas.builders.recipe_table import SERVE
 from paas.core.builds import Recipe
 from paas.core.errors import BuildFailed, Unavailable
+from paas.core.records import replace
 from tests.builders.source_rig import Rig, contents, rigged
 
 

@@ -5,8 +5,9 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
+
+import msgspec
 
 from paas.core.ids import TaskId
 from paas.core.model import TaskSpec
@@ -24,7 +25,7 @@ async def let_die(rig: Mapping[str, Any], specs: list[TaskSpec]) -> dict[TaskId,
     )
     assert agent.stdin
     assert agent.stdout
-    order = {"rig": rig, "specs": [asdict(spec) for spec in specs]}
+    order = {"rig": rig, "specs": [msgspec.to_builtins(spec) for spec in specs]}
     agent.stdin.write(json.dumps(order).encode() + b"\n")
     line = await asyncio.wait_for(agent.stdout.readline(), 30)
     agent.kill()

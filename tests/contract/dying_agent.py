@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from paas.core.model import TaskSpec
 from tests.contract.docker_rig import DockerRig
 from tests.contract.rigs import NativeRig, Rig
@@ -28,9 +30,7 @@ def rig_of(order: Any) -> Rig:  # what json gave
 
 
 async def main(order: Any) -> None:
-    specs = [
-        TaskSpec(**{**spec, "command": tuple(spec["command"]), "volumes": ()}) for spec in order["specs"]
-    ]
+    specs = [msgspec.convert(spec, TaskSpec) for spec in order["specs"]]
     async with rig_of(order["rig"]).driver() as driver:
         pids = {}
         for spec in specs:

@@ -1,9 +1,10 @@
 """The fake driver of the engine's tests, held to the same suite as the real one."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from paas.core.ids import AppId, DeploymentId, TaskId, new_task_id
 from paas.core.model import TaskSpec
+from paas.core.records import replace
 from tests.contract.rigs import free_port
 from tests.engine.fake_driver import FakeDriver, Machine, Program
 

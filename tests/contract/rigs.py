@@ -4,13 +4,14 @@ import os
 import socket
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from paas.core.ids import AppId, DeploymentId, TaskId, new_task_id
 from paas.core.model import TaskSpec
 from paas.core.ports import Driver
+from paas.core.records import replace
 from paas.drivers.process import ProcessDriver
 from tests import programs
 from tests.contract.dying import let_die

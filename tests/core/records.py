@@ -1,10 +1,9 @@
 """Records with every field filled, for tests of pure code."""
 
-from dataclasses import replace
-
 from paas.core.ids import AppId, DeploymentId, TaskId
 from paas.core.live import Demand
 from paas.core.model import Deployment, Instance, Task
+from paas.core.records import replace
 from paas.core.snapshot import Snapshot
 from paas.core.spec import WEB, Spec
 from paas.core.states import DeploymentState, TaskState

@@ -1,7 +1,5 @@
 """What comes next: one table of situations, each decided by plan()."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +18,7 @@ from paas.core.actions import (
 from paas.core.live import Demand
 from paas.core.model import Instance, Task
 from paas.core.plan import plan
+from paas.core.records import replace
 from paas.core.snapshot import Snapshot
 from paas.core.spec import Process, Spec
 from paas.core.states import DeploymentState, TaskState

@@ -1,13 +1,13 @@
 """The two levels of sleep, decided by plan()."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import pytest
 
 from paas.core.actions import CreateTasks, FreezeTask, RecordEnd, StartTask, StopTask, ThawTask
 from paas.core.model import Instance, Task
 from paas.core.plan import plan
+from paas.core.records import replace
 from paas.core.snapshot import Snapshot
 from paas.core.spec import Idle, Spec
 from paas.core.states import DeploymentState, TaskState

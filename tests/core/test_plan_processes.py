@@ -1,7 +1,5 @@
 """What runs beside web, decided by plan(): workers, and the release command."""
 
-from dataclasses import replace
-
 import pytest
 
 from paas.core.actions import (
@@ -16,6 +14,7 @@ from paas.core.actions import (
 )
 from paas.core.model import Instance, Rival, Task
 from paas.core.plan import plan
+from paas.core.records import replace
 from paas.core.snapshot import Snapshot
 from paas.core.spec import Idle, Process, Spec, Volume
 from paas.core.states import DeploymentState, TaskState

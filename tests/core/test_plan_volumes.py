@@ -1,10 +1,9 @@
 """Volumes that one task at a time may write: handed over at rest, never shared."""
 
-from dataclasses import replace
-
 from paas.core.actions import Activate, CreateTasks, EndDeployment, StartTask, StopTask
 from paas.core.model import Rival
 from paas.core.plan import plan
+from paas.core.records import replace
 from paas.core.snapshot import Snapshot
 from paas.core.spec import Spec, Volume
 from paas.core.states import DeploymentState, TaskState

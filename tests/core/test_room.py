@@ -1,13 +1,12 @@
 """Starts that the host has no room for: who waits, who is stopped, who is refused."""
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from paas.core.actions import CreateTasks, EndDeployment, Evict, StartTask, StopTask
 from paas.core.ids import DeploymentId
 from paas.core.plan import plan
+from paas.core.records import replace
 from paas.core.room import Idler, Room, admit
 from paas.core.snapshot import Snapshot
 from paas.core.spec import Idle, Spec

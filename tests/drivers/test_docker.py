@@ -1,8 +1,8 @@
 """What is particular to containers: what they may do, what they find, what others do to them."""
 
 import asyncio
+import dataclasses
 import os
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pytest
 
 from paas.core.errors import StartFailed
 from paas.core.ids import TaskId
+from paas.core.records import replace
 from paas.core.spec import Volume
 from paas.docker.engine import DockerEngine
 from paas.docker.images import Images, fixed_name
@@ -128,7 +129,7 @@ async def test_a_pruned_image_is_pulled_again_with_its_password(
 
         name = registry.push("web", busybox_layer(), {"Env": ["PATH=/bin"], "Labels": {"of": registry.host}})
         async with (
-            replace(docker_rig, credentials=credentials).driver() as driver,
+            dataclasses.replace(docker_rig, credentials=credentials).driver() as driver,
             DockerEngine(docker_rig.socket) as engine,
         ):
             images = Images(engine, credentials)
@@ -156,7 +157,7 @@ async def test_a_pull_goes_on_after_the_wake_that_wanted_it_gave_up(
 
         name = registry.push("large", tar({"large": os.urandom(10_000_000)}), {"Cmd": ["/none"]})
         async with (
-            replace(docker_rig, credentials=credentials).driver() as driver,
+            dataclasses.replace(docker_rig, credentials=credentials).driver() as driver,
             DockerEngine(docker_rig.socket) as engine,
         ):
             async with asyncio.TaskGroup() as group:
@@ -222,7 +223,7 @@ async def test_a_command_that_is_not_there_says_so(docker: DockerDriver, docker_
 
 
 async def test_what_is_not_ours_is_never_touched(docker: DockerDriver, docker_rig: DockerRig) -> None:
-    other = replace(docker_rig, agent_id=f"other-{docker_rig.agent_id}")
+    other = dataclasses.replace(docker_rig, agent_id=f"other-{docker_rig.agent_id}")
     spec = docker_rig.waiting()
     try:
         async with other.driver() as others:
@@ -296,7 +297,7 @@ async def test_an_agent_that_goes_for_good_leaves_only_its_volumes(
 ) -> None:
     volume = Volume(host_path="data", container_path="/data")
     running, ahead = docker_rig.spec(WAITING, volumes=(volume,)), docker_rig.waiting()
-    other = replace(docker_rig, agent_id=f"other-{docker_rig.agent_id}")
+    other = dataclasses.replace(docker_rig, agent_id=f"other-{docker_rig.agent_id}")
     await docker.start(running)
     await docker.prepare(ahead)
     try:

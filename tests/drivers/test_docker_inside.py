@@ -1,9 +1,9 @@
 """What a container finds around itself: variables, privileges, limits."""
 
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+from paas.core.records import replace
 from paas.drivers.docker import DockerDriver
 from paas.drivers.docker_containers import CAPABILITIES
 from tests.contract.docker_rig import WAITING, DockerRig

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 from paas.core.errors import Unavailable
 from paas.core.ids import TaskId
 from paas.core.model import TaskSpec
+from paas.core.records import replace
 from paas.drivers.docker import DockerDriver
 from paas.drivers.docker_containers import name_of
 from paas.drivers.docker_frames import LOST

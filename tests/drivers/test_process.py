@@ -5,7 +5,6 @@ import json
 import os
 import signal
 from contextlib import aclosing
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 from paas.core.errors import StartFailed, StateUnusable
 from paas.core.ids import TaskId
 from paas.core.model import TaskSpec
+from paas.core.records import replace
 from paas.drivers.process import ProcessDriver
 from paas.drivers.start_script import MOST_AHEAD
 from paas.launching.limits import memory_by_rlimit

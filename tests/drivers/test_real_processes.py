@@ -1,13 +1,13 @@
 """What only real processes do: what they are told, what they write, and what they leave running."""
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from paas.core.ids import TaskId
 from paas.core.ports import Driver
+from paas.core.records import replace
 from tests import programs
 from tests.contract.native import Die
 from tests.contract.rigs import NativeRig, is_alive

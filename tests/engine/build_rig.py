@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from paas.core.builds import Build, BuiltImage, Program, SourceOrder
 from paas.core.errors import Unavailable
 from paas.core.ids import AppId, BuildId, DeploymentId
 from paas.core.ports import BuildReport, ImageBuilder
+from paas.core.records import replace
 from paas.engine.build_results import Results
 from paas.engine.building import Building, BuildWorld
 from paas.engine.builds import BuildQueue, Builds, Perform

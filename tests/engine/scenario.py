@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import copy
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from paas.core.errors import PaasError
 from paas.core.hosts import serving_deployment
 from paas.core.ids import AppId, ArtifactId, DeploymentId, TaskId
 from paas.core.model import App, Deployment
+from paas.core.records import replace
 from paas.core.spec import Idle, Process, Spec
 from paas.core.states import (
     UNSETTLED_DEPLOYMENT,
@@ -76,7 +78,7 @@ class Scenario:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._machine = Machine()
-        self._machine.programs = {name: replace(program) for name, program in PROGRAMS.items()}
+        self._machine.programs = {name: copy.copy(program) for name, program in PROGRAMS.items()}
         self._apps: list[App] = []
         self._artifacts: dict[AppId, ArtifactId] = {}
         self._deployed: list[Deployment] = []

@@ -1,11 +1,11 @@
 """Start slots and memory pressure in a whole engine."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from paas.core.records import replace
 from paas.core.spec import Idle, Resources, Spec
 from paas.core.states import TaskState
 from paas.engine.admission import SAMPLE_SECS, read_host_memory

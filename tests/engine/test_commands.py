@@ -1,7 +1,6 @@
 """What commands refuse, and what they answer when asked twice, where the API does not show it."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from paas.artifacts import ArtifactFiles
 from paas.core.errors import Conflict, Invalid, NotFound, Unavailable
 from paas.core.ids import AppId, ArtifactId, DeploymentId
 from paas.core.model import Deployment
+from paas.core.records import replace
 from paas.core.spec import Spec
 from paas.core.states import DeploymentState, TaskState
 from paas.engine.commands import DeployRequest

@@ -1,12 +1,11 @@
 """Promotions and rollbacks: what runs again, and what is refused with a reason."""
 
-from dataclasses import replace
-
 import pytest
 
 from paas.core.errors import Conflict, Invalid, NotFound
 from paas.core.ids import DeploymentId
 from paas.core.model import App, Deployment
+from paas.core.records import replace
 from paas.core.spec import Networking, Spec
 from paas.core.states import DeploymentState
 from paas.store import deployments

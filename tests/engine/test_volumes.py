@@ -1,12 +1,12 @@
 """One task at a time writes an exclusive volume, whatever comes at once."""
 
 import asyncio
-from dataclasses import replace
 from functools import partial
 
 import pytest
 
 from paas.core.model import Deployment
+from paas.core.records import replace
 from paas.core.spec import Spec, Volume
 from paas.core.states import DeploymentState, TaskState
 from tests.engine.fake_driver import Machine, Program

@@ -1,9 +1,8 @@
 """Rows to work with."""
 
-from dataclasses import replace
-
 from paas.core.ids import AppId, DeploymentId, TaskId, new_app_id, new_deployment_id, new_task_id
 from paas.core.model import App, Deployment, Task, WakePolicy
+from paas.core.records import replace
 from paas.store import apps, deployments, tasks
 from paas.store.database import Database
 from tests.core.records import DEPLOYMENT

@@ -1,8 +1,7 @@
 """Registries in the database: one a host, with an event for each change and no secret in it."""
 
-from dataclasses import replace
-
 from paas.core.model import Registry, Sealed
+from paas.core.records import replace
 from paas.store import registries, sealed
 from paas.store.database import Database
 from paas.store.feed import Feed

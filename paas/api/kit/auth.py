@@ -1,13 +1,13 @@
 """Who may ask at all, while there are no accounts: programs of this machine, no web pages."""
 
 import re
-from dataclasses import dataclass
 
 from aiohttp import hdrs, web
 
 from paas.api.kit import peers
 from paas.api.kit.errors import Handler
 from paas.core.errors import Forbidden
+from paas.core.records import dataclass
 
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 FOREIGN_SITES = frozenset({"cross-site", "same-site"})

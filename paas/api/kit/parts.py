@@ -1,7 +1,6 @@
 """What handlers are given: commands, reads, and what only the running agent knows."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import web
@@ -9,6 +8,7 @@ from aiohttp import web
 from paas.build_logs import BuildLogs
 from paas.core.checks import Check
 from paas.core.ports import Clock, CountsView, LiveView, UsageView
+from paas.core.records import dataclass, field
 from paas.core.urls import PublicUrls
 from paas.engine.commands import Commands
 from paas.engine.variables import Variables

@@ -5,10 +5,10 @@ instead, which takes time with their length.
 """
 
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 
 from paas import sock_diag
+from paas.core.records import dataclass
 from paas.sock_diag import Address, Endpoint
 
 IPV6 = 6

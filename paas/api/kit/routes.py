@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Generic, TypeVar, assert_never
 
@@ -13,6 +12,7 @@ from paas.api.kit.bodies import read_json, refuse_other_expectations
 from paas.api.kit.parts import PARTS, ApiParts
 from paas.api.kit.validation import convert
 from paas.core.errors import BadRequest, Invalid
+from paas.core.records import dataclass
 from paas.specs.refusals import known_fields, refuse_unknown
 
 P = TypeVar("P", bound=msgspec.Struct)

@@ -1,7 +1,6 @@
 """What the native API answers. OpenAPI shows the same."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import msgspec
@@ -10,6 +9,7 @@ from msgspec import Meta
 from paas.api.kit.routes import AnyJson
 from paas.core.ids import AppId, ArtifactId, BuildId, DeploymentId, TaskId
 from paas.core.model import WakePolicy
+from paas.core.records import dataclass
 from paas.core.spec import Spec
 
 Moment = Annotated[str, Meta(description="RFC 3339, UTC", extra_json_schema={"format": "date-time"})]

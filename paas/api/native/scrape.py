@@ -5,12 +5,12 @@ was never anything else is left out, so that thousands of apps that sleep cost a
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from paas.api.kit.parts import AboutAgent
 from paas.api.native.sightings import Seen
 from paas.core.ids import AppId
 from paas.core.live import Counted, Measured, PhaseStats, WakePhases, WakeStats
+from paas.core.records import dataclass
 from paas.store.overview import AppTitle, DeploymentTitle
 from paas.tallies import KEPT_WAKES
 

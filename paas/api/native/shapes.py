@@ -1,7 +1,6 @@
 """Core records to the native API's answers. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 
 from paas.api.kit.parts import AboutAgent
 from paas.api.kit.times import rfc3339
@@ -11,6 +10,7 @@ from paas.core.checks import Check
 from paas.core.live import Live, PhaseStats, Refusal, WakeStats
 from paas.core.masking import Mask
 from paas.core.processes import workers_of
+from paas.core.records import dataclass, field_names
 from paas.core.states import LIVE_DEPLOYMENT, SERVING_DEPLOYMENT, UNSETTLED_DEPLOYMENT, DeploymentState
 from paas.core.urls import PublicUrls
 from paas.store.overview import Working
@@ -239,9 +239,7 @@ def version(about: AboutAgent, urls: PublicUrls) -> answers.Version:
 
 def _spec(shown: Shown) -> answers.DeploymentSpec:
     spec = shown.deployment.spec
-    return answers.DeploymentSpec(
-        **{each.name: getattr(spec, each.name) for each in fields(spec)}, env=shown.env
-    )
+    return answers.DeploymentSpec(**{name: getattr(spec, name) for name in field_names(spec)}, env=shown.env)
 
 
 def _current(shown: Shown, *, urls: PublicUrls, now: float) -> answers.Current:

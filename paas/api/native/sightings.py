@@ -2,12 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 from paas.api.kit.parts import ApiParts
 from paas.api.kit.slices import gently
 from paas.core.ids import AppId, DeploymentId, TaskId
 from paas.core.live import Counted, Usage
+from paas.core.records import dataclass
 from paas.store import tasks
 
 

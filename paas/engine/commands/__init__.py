@@ -1,10 +1,10 @@
 """What may be asked. Each is one transaction and a poke: fast, durable, and never acts itself."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from paas.core.ids import DeploymentId
 from paas.core.ports import Clock
+from paas.core.records import dataclass
 from paas.engine.commands.apps import AppCommands
 from paas.engine.commands.artifacts import ArtifactBytes, ArtifactCommands
 from paas.engine.commands.boxes import Boxes, Wanted

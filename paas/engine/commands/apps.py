@@ -1,13 +1,13 @@
 """Create, change and delete apps."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from paas.core import hosts
 from paas.core.errors import Invalid, NotFound
 from paas.core.ids import AppId, DeploymentId, new_app_id
 from paas.core.model import App, WakePolicy
 from paas.core.ports import Clock
+from paas.core.records import replace
 from paas.core.variables import of_defaults
 from paas.engine.commands.boxes import Boxes, Wanted
 from paas.engine.commands.ending import cancel_builds, end_deployments

@@ -2,11 +2,11 @@
 
 import contextlib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 
 from paas.core.errors import Invalid, Unavailable
 from paas.core.ids import AppId, DeploymentId
 from paas.core.model import Sealed
+from paas.core.records import dataclass, field
 from paas.core.variables import Boxed, VariableOwner, of_deployment
 from paas.specs.fields import MOST_VARIABLES
 from paas.specs.reading import LARGEST_ENVIRON_BYTES

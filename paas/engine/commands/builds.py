@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from paas.core.builds import Build, BuildOptions, Rollout, Source
@@ -11,6 +10,7 @@ from paas.core.errors import Conflict, NotFound, Unavailable
 from paas.core.ids import AppId, BuildId, new_build_id
 from paas.core.model import DEVELOPMENT
 from paas.core.ports import Clock
+from paas.core.records import dataclass, field, replace
 from paas.core.sources import check_path, check_ref, check_url
 from paas.core.states import UNFINISHED_BUILD, BuildState
 from paas.store import apps, builds, transitions

@@ -1,13 +1,13 @@
 """Create, change and end deployments; ask them to sleep and wake."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 
 from paas.core.errors import Conflict, Invalid
 from paas.core.ids import AppId, DeploymentId
 from paas.core.model import Deployment, Sealed
 from paas.core.ports import Clock
 from paas.core.processes import unknown_in, workers_of
+from paas.core.records import dataclass, field, replace
 from paas.core.spec import Spec
 from paas.core.states import LIVE_DEPLOYMENT, SERVING_DEPLOYMENT, UNSETTLED_DEPLOYMENT, DeploymentState
 from paas.core.variables import of_deployment

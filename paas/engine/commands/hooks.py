@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import assert_never
 
 from paas.core.builds import Rollout
 from paas.core.errors import Unauthorized, Unavailable
 from paas.core.model import Sealed
 from paas.core.ports import Clock
+from paas.core.records import dataclass
 from paas.core.source_config import Origin, Outcome, SourceConfig
 from paas.engine.commands.builds import BuildCommands
 from paas.engine.commands.environments import EnvironmentCommands

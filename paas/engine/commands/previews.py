@@ -1,10 +1,9 @@
 """Give each pull request an environment of its own, and take it away with the pull request."""
 
-from dataclasses import dataclass, field
-
 from paas.core.builds import Rollout
 from paas.core.errors import Conflict
 from paas.core.ids import DeploymentId
+from paas.core.records import dataclass, field
 from paas.core.source_config import Origin, Outcome, SourceConfig
 from paas.engine.commands.builds import BuildCommands
 from paas.engine.commands.environments import EnvironmentCommands

@@ -1,7 +1,6 @@
 """Deploy again what was deployed before: into another environment, or in its own."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import msgspec
 
@@ -10,6 +9,7 @@ from paas.core.builds import Build, Rollout
 from paas.core.errors import Conflict, Invalid
 from paas.core.ids import AppId, DeploymentId
 from paas.core.model import PRODUCTION, App, Deployment
+from paas.core.records import replace
 from paas.core.spec import Spec
 from paas.core.states import DeploymentState
 from paas.engine.commands.builds import BuildCommands, BuildRequest, SameSource

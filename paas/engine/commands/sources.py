@@ -1,13 +1,12 @@
 """Say where an app's source is, or forget it."""
 
-from dataclasses import dataclass, field
-
 from msgspec import UNSET, UnsetType
 
 from paas.core.errors import NotFound
 from paas.core.ids import AppId
 from paas.core.model import Sealed
 from paas.core.ports import Clock
+from paas.core.records import dataclass, field
 from paas.core.repositories import check_url, key_of
 from paas.core.source_config import SourceConfig
 from paas.engine.commands.versions import existing_app

@@ -1,10 +1,10 @@
 """Which port of the proxy's an app has that does not speak HTTP: wanted, or assigned once and kept."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from paas.core.errors import Conflict, Invalid
 from paas.core.model import App
+from paas.core.records import dataclass
 from paas.core.spec import Networking
 from paas.store import apps, tcp_ports
 from paas.store.database import Tx

@@ -1,11 +1,10 @@
 """Deploy from an app's source because somebody asks for it."""
 
-from dataclasses import dataclass
-
 from paas.core.builds import Build, Rollout
 from paas.core.errors import Conflict, Invalid
 from paas.core.ids import AppId
 from paas.core.model import Deployment
+from paas.core.records import dataclass
 from paas.core.repositories import key_of
 from paas.core.source_config import Origin, SourceConfig
 from paas.core.sources import check_ref
