@@ -124,7 +124,7 @@ class Runs:
 
     def take(self, task_id: TaskId, parked: Path) -> None:
         """Give a run its launcher, whose record this is: once; a second raises FileExistsError."""
-        os.link(parked, self.folder(task_id) / RECORD)
+        os.link(parked, f"{self.root}/{task_id}/{RECORD}")  # no Path: each join costs a wake some us
 
     def is_taken(self, task_id: TaskId) -> bool:
         """Say whether a launcher was given to this run."""

@@ -17,6 +17,7 @@ from paas.core.ports import Driver
 from paas.core.spec import WEB
 from paas.core.states import TaskState
 from paas.engine.endings import Endings
+from paas.engine.fine_timer import FineTimer
 from paas.engine.log_pump import LogPumps
 from paas.engine.probes import probe_for
 from paas.engine.readiness import until_ready
@@ -35,9 +36,10 @@ UNAVAILABLE_SECS = 1.0  # how long requests hear at once that what runs the task
 
 
 class Lifecycle:
-    def __init__(self, world: World, group: asyncio.TaskGroup) -> None:
+    def __init__(self, world: World, group: asyncio.TaskGroup, timer: FineTimer) -> None:
         self._world = world
         self._group = group
+        self._timer = timer
         self.specs = TaskSpecs(world)
         self._log_pumps = LogPumps(world.copy_of_log, group)
         self.endings = Endings(world, self.specs, self._log_pumps)
@@ -190,6 +192,7 @@ class Lifecycle:
             raise StartFailed("it ended before it was ready")
         return await until_ready(
             address,
+            timer=self._timer,
             probe=probe_for(spec.networking, spec.networking.port or address.port),
             timeout_secs=spec.start_timeout_secs,
             has_ended=lambda: task.id in self._ended,

@@ -1,6 +1,5 @@
 """Free loopback ports for native tasks."""
 
-import contextlib
 import socket
 
 from paas.core.errors import StartFailed
@@ -49,7 +48,7 @@ class PortPool:
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
     """Say whether nobody listens on a port just now."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
         # As most servers do, so that connections of an earlier task in TIME_WAIT do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,15 +1,14 @@
 """When a started task may take traffic: it accepts connections, and answers well if it can be asked."""
 
 import asyncio
-import contextlib
 import errno
 import socket
 from collections.abc import Awaitable, Callable
 
 from paas.core.errors import StartFailed
 from paas.core.model import Address
+from paas.engine.fine_timer import FineTimer
 from paas.engine.probes import Probe
-from paas.engine.ticks import ticking
 
 EAGER_SECS = 0.0001
 EAGER_FOR_SECS = 0.01
@@ -23,6 +22,7 @@ PROBE_EVERY_SECS = 0.02
 async def until_ready(
     address: Address,
     *,
+    timer: FineTimer,
     probe: Probe | None,
     timeout_secs: float,
     has_ended: Callable[[], bool],
@@ -37,7 +37,7 @@ async def until_ready(
     last = "it did not listen"
     try:
         async with asyncio.timeout(timeout_secs):
-            accepted = await _until_accepting(address, has_ended, is_its_own)
+            accepted = await _until_accepting(address, timer, has_ended, is_its_own)
             if probe is None:
                 return accepted
             accepted.close()
@@ -52,25 +52,27 @@ async def until_ready(
 
 
 async def _until_accepting(
-    address: Address, has_ended: Callable[[], bool], is_its_own: Callable[[], Awaitable[bool]]
+    address: Address,
+    timer: FineTimer,
+    has_ended: Callable[[], bool],
+    is_its_own: Callable[[], Awaitable[bool]],
 ) -> socket.socket:
     """Try to connect: eagerly for the programs that are up in a millisecond, then with more patience."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    with contextlib.ExitStack() as on_failure:
-        probe = _Probe(loop, address)
-        on_failure.callback(probe.close)
-        async with ticking(EAGER_SECS) as ticks:
-            while loop.time() - began < EAGER_FOR_SECS:
-                await ticks.next()
-                if await probe.connects() and await is_its_own():
-                    on_failure.pop_all()
-                    return probe.connection
-                _refuse_if(has_ended())
+    probe = _Probe(loop, address)
+    try:
+        await is_its_own()  # while there is time: asked again, with a request that waits, it is quicker
         while not (await probe.connects() and await is_its_own()):
             _refuse_if(has_ended())
-            await asyncio.sleep(QUICK_SECS if loop.time() - began < QUICK_FOR_SECS else PATIENT_SECS)
-        on_failure.pop_all()
+            waited = loop.time() - began
+            if waited < EAGER_FOR_SECS:
+                await timer.sleep(EAGER_SECS)
+            else:
+                await asyncio.sleep(QUICK_SECS if waited < QUICK_FOR_SECS else PATIENT_SECS)
+    except BaseException:
+        probe.close()
+        raise
     return probe.connection
 
 
@@ -102,7 +104,7 @@ class _Probe:
             self._is_spent = outcome != errno.ECONNREFUSED
             return False
         # A port nobody listens on may connect to itself (RFC 9293, simultaneous open).
-        return bool(self.connection.getsockname() != self.connection.getpeername())
+        return bool(self.connection.getsockname() != self._target)
 
     def close(self) -> None:
         self.connection.close()

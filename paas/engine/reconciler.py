@@ -19,6 +19,7 @@ from paas.core.states import SERVING_DEPLOYMENT, TaskState
 from paas.core.workers import stays_awake
 from paas.engine.admission import Admission
 from paas.engine.executor import Executor
+from paas.engine.fine_timer import FineTimer
 from paas.engine.lifecycle import Lifecycle
 from paas.engine.sleepers import Sleepers
 from paas.engine.world import World
@@ -76,8 +77,8 @@ class Reconciler:
 
         Actions under way at a cancel are given up; tasks are left running.
         """
-        async with asyncio.TaskGroup() as group:
-            lifecycle = Lifecycle(self._world, group)
+        async with FineTimer() as timer, asyncio.TaskGroup() as group:
+            lifecycle = Lifecycle(self._world, group, timer)
             executor = Executor(self._world, lifecycle, self._admission, group)
             for kind, driver in self._world.drivers.items():
                 group.create_task(self._follow_hints(lifecycle, driver), name=f"hints of {kind}")

@@ -119,9 +119,10 @@ class Pool:
     ) -> None:
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self.limits.connect_secs):
-                joined = accepted or await _connected(loop, upstream)
-                await _hand_over(loop, protocol, joined)
+            if accepted is None:
+                async with asyncio.timeout(self.limits.connect_secs):
+                    accepted = await _connected(loop, upstream)
+            await _hand_over(loop, protocol, accepted)
         except (OSError, TimeoutError) as error:
             number = error.errno if isinstance(error, OSError) else None
             reason = os.strerror(number) if number else "timed out"
