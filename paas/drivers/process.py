@@ -1,7 +1,6 @@
 """Native tasks: programs of this machine, each in a session of its own, outliving the agent."""
 
 import asyncio
-import contextlib
 import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
@@ -22,6 +21,7 @@ from paas.drivers.listening import is_open_in
 from paas.drivers.native_usage import NativeUsage
 from paas.drivers.runs import KILLED, Record, Runs
 from paas.drivers.start_script import HOST, LimitByShell, Scripts, render
+from paas.drivers.watching import Watch
 from paas.launching.cgroups import find_cgroups
 from paas.launching.users import User
 from paas.sock_diag import SocketTable
@@ -70,11 +70,7 @@ class ProcessDriver:
         self._sockets = SocketTable()
         self._scripts = Scripts(lambda spec: render(spec, self._runs.places(spec), self._by_shell()))
         self._prepared: set[TaskId] = set()
-        self._running: dict[TaskId, Running] = {}
-        self._just_ended: dict[TaskId, Running] = {}
-        self._hints: dict[TaskId, None] = {}
-        self._ending = asyncio.Event()
-        self._hinted = asyncio.Event()
+        self._watch = Watch(self._ender.clear)
         self._loops: list[asyncio.Task[None]] = []
         self._group = asyncio.TaskGroup()
 
@@ -91,7 +87,7 @@ class ProcessDriver:
         await self._group.__aenter__()
         self._loops = [
             self._group.create_task(self._pool.run(), name="launchers"),
-            self._group.create_task(self._tidy_up(), name="leftovers"),
+            self._group.create_task(self._watch.run(), name="leftovers"),
         ]
         return self
 
@@ -103,10 +99,7 @@ class ProcessDriver:
         try:
             await self._group.__aexit__(kind, error, trace)
         finally:
-            for running in self._running.values():
-                asyncio.get_running_loop().remove_reader(running.pidfd)
-                os.close(running.pidfd)
-            self._running.clear()
+            self._watch.close()
             self._sockets.close()
 
     def limits_in_force(self) -> dict[str, str]:
@@ -124,7 +117,7 @@ class ProcessDriver:
 
         Raises StartFailed.
         """
-        if spec.task_id in self._running or spec.task_id in self._prepared:
+        if spec.task_id in self._watch.running or spec.task_id in self._prepared:
             return
         await asyncio.to_thread(self._runs.prepare, spec)
         if not self._runs.is_taken(spec.task_id):  # by a start that came meanwhile
@@ -143,7 +136,7 @@ class ProcessDriver:
                 return seen
         launcher = await self._pool.take()
         # No await from here on: of two starts, the second finds the first's work.
-        running = self._running.get(spec.task_id)
+        running = self._watch.running.get(spec.task_id)
         if running is not None:
             self._pool.give_back(launcher)
             return running.instance
@@ -188,8 +181,8 @@ class ProcessDriver:
         seen: dict[TaskId, Instance] = {}
         unknown = []
         for task_id in task_ids:
-            if task_id in self._running:
-                seen[task_id] = self._running[task_id].instance
+            if task_id in self._watch.running:
+                seen[task_id] = self._watch.running[task_id].instance
             elif task_id not in self._prepared:
                 unknown.append(task_id)
         if unknown:
@@ -198,7 +191,7 @@ class ProcessDriver:
         return seen
 
     async def listens(self, task_id: TaskId, address: Address) -> bool:
-        running = self._running.get(task_id)
+        running = self._watch.running.get(task_id)
         if running is None:
             return False
         try:
@@ -216,7 +209,7 @@ class ProcessDriver:
     async def measure(self, task_ids: Iterable[TaskId]) -> Mapping[TaskId, Usage]:
         """Implement `core.ports.Meter`, in a thread for those that run."""
         wanted = list(task_ids)
-        running = [self._running[task_id] for task_id in wanted if task_id in self._running]
+        running = [self._watch.running[task_id] for task_id in wanted if task_id in self._watch.running]
         if running:
             await self._ender.measure(running)
         return self._usage.of(wanted)
@@ -229,15 +222,9 @@ class ProcessDriver:
         self._usage.forget(task_id)
         await asyncio.to_thread(self._runs.delete, task_id)
 
-    async def hints(self) -> AsyncGenerator[TaskId, None]:
+    def hints(self) -> AsyncGenerator[TaskId, None]:
         """Name each task whose launcher has ended, once no process of it is left. For one reader."""
-        while True:
-            await self._hinted.wait()
-            self._hinted.clear()
-            while self._hints:
-                task_id = next(iter(self._hints))
-                del self._hints[task_id]
-                yield task_id
+        return self._watch.hints()
 
     def _open(self) -> None:
         self._runs.open()
@@ -260,9 +247,15 @@ class ProcessDriver:
             raise StartFailed(f"cannot start task {spec.task_id}: {error.strerror or error}") from error
         launcher.leave()
         self._prepared.discard(spec.task_id)
-        instance = self._watch(spec.task_id, launcher.pid, launcher.pidfd, launcher.group, spec.port)
-        self._running[spec.task_id].group_id = launcher.group_id
-        return instance
+        running = self._watch.begin(
+            spec.task_id,
+            launcher=launcher.pid,
+            pidfd=launcher.pidfd,
+            group=launcher.group,
+            port=spec.port,
+        )
+        running.group_id = launcher.group_id
+        return running.instance
 
     def _by_shell(self) -> LimitByShell:
         controllers = self._cgroups.controllers if self._cgroups else frozenset()
@@ -272,76 +265,32 @@ class ProcessDriver:
         if self._cgroups is not None and self._cgroups.controllers:
             self._cgroups.limit(launcher.group, memory_bytes=spec.memory_bytes, cpu_millis=spec.cpu_millis)
 
-    def _watch(self, task_id: TaskId, launcher: int, pidfd: int, group: str, port: int | None) -> Instance:
-        instance = Instance(
-            task_id=task_id,
-            status="up",
-            address=Address(host=HOST, port=port) if port else None,
-            pid=launcher,
-        )
-        running = Running(task_id=task_id, launcher=launcher, pidfd=pidfd, group=group, instance=instance)
-        self._running[task_id] = running
-        asyncio.get_running_loop().add_reader(pidfd, self._on_end, running)
-        return instance
-
-    def _on_end(self, running: Running) -> None:
-        asyncio.get_running_loop().remove_reader(running.pidfd)
-        os.close(running.pidfd)
-        with contextlib.suppress(ChildProcessError):  # an adopted one is not our child
-            os.waitpid(running.launcher, os.WNOHANG)
-        self._running.pop(running.task_id, None)
-        running.ended.set()
-        self._just_ended[running.task_id] = running
-        self._ending.set()
-
-    async def _tidy_up(self) -> None:
-        """End what tasks that ended by themselves left running, then give the hint."""
-        while True:
-            await self._ending.wait()
-            self._ending.clear()
-            while self._just_ended:
-                task_id, _ = self._just_ended.popitem()
-                try:
-                    await asyncio.to_thread(self._ender.clear, task_id)
-                except OSError as error:
-                    logger.warning("Cannot end what a task left: %s", error, extra={"task": task_id})
-                self._hints[task_id] = None
-                self._hinted.set()
-
     async def _find(self, task_id: TaskId) -> Running | None:
-        if task_id not in self._running:
+        if task_id not in self._watch.running:
             await self.look([task_id])
-        return self._running.get(task_id)
+        return self._watch.running.get(task_id)
 
     def _read(self, task_ids: Iterable[TaskId]) -> list[tuple[TaskId, Record, int | None, bool]]:
         """Read records, with a pidfd for each launcher that lives, and whether the task is frozen. Blocks."""
         found = []
         for task_id in task_ids:
-            record = self._runs.read(task_id)
-            if record is None or record.never_began:
-                continue
-            pidfd = None
-            if record.held:
-                with contextlib.suppress(ProcessLookupError):
-                    pidfd = os.pidfd_open(record.launcher)
-                again = self._runs.read(task_id)  # still held: the pidfd is the launcher's, no reused id's
-                if pidfd is not None and (again is None or not again.held):
-                    os.close(pidfd)
-                    pidfd = None
-                record = again or record
-            is_frozen = pidfd is not None and self._halter.is_frozen(record.launcher, record.group)
-            found.append((task_id, record, pidfd, is_frozen))
+            begun = self._runs.find(task_id)
+            if begun is not None:
+                record, pidfd = begun
+                is_frozen = pidfd is not None and self._halter.is_frozen(record.launcher, record.group)
+                found.append((task_id, record, pidfd, is_frozen))
         return found
 
     def _note(self, task_id: TaskId, record: Record, pidfd: int | None, *, is_frozen: bool) -> Instance:
-        running = self._running.get(task_id)
+        running = self._watch.running.get(task_id)
         if running is not None:  # somebody else looked at the same time
             if pidfd is not None:
                 os.close(pidfd)
             return running.instance
         if pidfd is not None:
-            self._watch(task_id, record.launcher, pidfd, record.group, record.port)
-            running = self._running[task_id]
+            running = self._watch.begin(
+                task_id, launcher=record.launcher, pidfd=pidfd, group=record.group, port=record.port
+            )
             running.stopped = None
             running.instance = replace(running.instance, status="frozen" if is_frozen else "up")
             return running.instance

@@ -6,6 +6,7 @@
 `<run_root>/.parked/`  records of launchers that wait for a task: linked into a run when it starts
 """
 
+import contextlib
 import fcntl
 import os
 import secrets
@@ -121,6 +122,22 @@ class Runs:
                 raise TimeoutError(f"the launcher of task {task_id} neither starts nor ends")
             # An agent that has just died may have given the order or not: its launcher is about to say.
             time.sleep(ORDER_PAUSE_S)
+
+    def find(self, task_id: TaskId) -> tuple[Record, int | None] | None:
+        """Read a run that began, with a pidfd of its launcher if that lives; None if it did not begin."""
+        record = self.read(task_id)
+        if record is None or record.never_began:
+            return None
+        if not record.held:
+            return record, None
+        pidfd = None
+        with contextlib.suppress(ProcessLookupError):
+            pidfd = os.pidfd_open(record.launcher)
+        again = self.read(task_id)  # still held: the pidfd is the launcher's, no reused id's
+        if pidfd is not None and (again is None or not again.held):
+            os.close(pidfd)
+            pidfd = None
+        return again or record, pidfd
 
     def take(self, task_id: TaskId, parked: Path) -> None:
         """Give a run its launcher, whose record this is: once; a second raises FileExistsError."""
