@@ -20,6 +20,11 @@ def rfc3339(seconds: float) -> str:
     return f"{datetime.fromtimestamp(whole, tz=UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
 
 
+def rfc3339_if_any(seconds: float | None) -> str | None:
+    """Write epoch seconds as `rfc3339` does; None stays None."""
+    return None if seconds is None else rfc3339(seconds)
+
+
 def moment(text: str, *, now: float, field: str) -> float:
     """Read RFC 3339, or how long ago ("90s", "5m", "2h", "1d"), as epoch seconds. Raises Invalid."""
     duration = _DURATION.fullmatch(text)

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from paas.api.kit.parts import ApiParts
-from paas.api.kit.times import rfc3339
+from paas.api.kit.times import rfc3339, rfc3339_if_any
 from paas.api.native import views
 from paas.api.native.build_fields import Build as BuildAnswer
 from paas.api.native.build_fields import BuildLogEntry, Command, NewBuild, NewGitBuild
@@ -106,8 +106,8 @@ def answer(record: Build) -> BuildAnswer:
         image_size=record.image_bytes,
         deployment_id=record.deployment_id,
         created_at=rfc3339(record.created_at),
-        started_at=None if record.started_at is None else rfc3339(record.started_at),
-        ended_at=None if record.ended_at is None else rfc3339(record.ended_at),
+        started_at=rfc3339_if_any(record.started_at),
+        ended_at=rfc3339_if_any(record.ended_at),
         updated_at=rfc3339(record.updated_at),
     )
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from paas.api.kit.parts import ApiParts
-from paas.api.native import answers, shapes
-from paas.api.native.shapes import Shown
+from paas.api.native import answers
+from paas.api.native import deployment_shapes as shapes
+from paas.api.native.deployment_shapes import Shown
 from paas.core import hosts, model
 from paas.core.errors import NotFound
 from paas.core.ids import AppId, DeploymentId, TaskId
