@@ -1,7 +1,4 @@
-"""What the verbs read of the API's answers. Fields that they do not use are skipped.
-
-msgspec's records instead of dataclasses: ten of them must not cost a short command its start.
-"""
+"""What the verbs read of the API's answers. Fields that they do not use are skipped."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -40,7 +40,9 @@ else:
             raise TypeError("cannot define a record without slots")
 
         def define(kind: type) -> type:
-            if issubclass(kind, msgspec.Struct):  # its base is a record
+            if issubclass(kind, msgspec.Struct):  # its base is a record, and so it is one already
+                if any(isinstance(default, _Hidden) for default in kind.__struct_defaults__):
+                    raise TypeError(f"cannot hide a field of {kind.__name__}: it is derived from a record")
                 return kind
             body = {name: value for name, value in vars(kind).items() if name not in _OF_ANY_CLASS}
             hidden = {name for name, value in body.items() if isinstance(value, _Hidden)}

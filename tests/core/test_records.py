@@ -195,6 +195,18 @@ def test_fields_are_named_in_their_order() -> None:
     assert records.field_names(Row) == records.field_names(Row(name="a")) == ("name", "size")
 
 
+def test_a_record_derived_from_one_cannot_hide_a_field() -> None:
+    @records.dataclass(frozen=True, slots=True, kw_only=True)
+    class Row:
+        size: int = 3
+
+    with pytest.raises(TypeError, match="cannot hide a field of Named"):
+
+        @records.dataclass(frozen=True, slots=True, kw_only=True)
+        class Named(Row):
+            name: str = records.field(default="", repr=False)
+
+
 def test_a_record_without_slots_is_refused() -> None:
     with pytest.raises(TypeError, match="slots"):
         records.dataclass(slots=False)
