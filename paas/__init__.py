@@ -10,6 +10,7 @@ launching  users, limits and control groups of programs, for drivers and builder
 docker     the container engine's API, for drivers and builders
 builders   how an artifact becomes something to run
 vault      seals secrets for the store
+keyring    keeps the keys of the vault
 router     host to deployment, deployment to live upstreams; memory only
 engine     makes the world match the store
 proxy      traffic in

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 async def check(vault: Vault, reader: Reader) -> None:
     """Raise StateUnusable unless the keys are there that a database needs, of whichever version it is."""
-    await vault.check(await sealed.key_ids(reader))
+    await vault.keys.check(await sealed.key_ids(reader))
 
 
 async def settle(database: Database, vault: Vault, clock: Clock) -> None:
@@ -27,7 +27,7 @@ async def settle(database: Database, vault: Vault, clock: Clock) -> None:
         await vault.warm_up()  # some start will wait for them
     try:
         await _seal_plain(database, vault, clock)
-        if vault.has_new_key or not key_ids <= {vault.sealing_id}:
+        if vault.keys.has_new or not key_ids <= {vault.keys.sealing_id}:
             await _reseal(database, vault, clock)
     except Unavailable as error:  # all can be read as it is; the next start tries again
         logger.warning("%s", error.message, extra={"event": "secrets.unsettled"})
@@ -39,18 +39,18 @@ async def change_key(database: Database, vault: Vault, clock: Clock) -> int:
     Cut off at any point, the next start ends it; it may also be asked again. Raises Conflict where systemd
     keeps the key, and Unavailable when something cannot be written or read.
     """
-    await vault.add_key()
+    await vault.keys.add_new()
     return await _reseal(database, vault, clock)
 
 
 async def _reseal(database: Database, vault: Vault, clock: Clock) -> int:
     async with database.transaction() as tx:
         # Whoever seals does so in a transaction: what the old key sealed is all here now.
-        found = await sealed.sealed_otherwise(tx, vault.sealing_id)
+        found = await sealed.sealed_otherwise(tx, vault.keys.sealing_id)
         boxes = await vault.seal_all(await asyncio.to_thread(_opened, vault, found))
         await sealed.replace(tx, zip(found, boxes, strict=True))
         await feed.append(tx, "secrets.key_changed", at=clock.now(), facts={"sealed_anew": len(found)})
-    await vault.keep_only_new()
+    await vault.keys.keep_only_new()
     logger.info("The key of all secrets is another now", extra={"event": "secrets.key_changed"})
     return len(found)
 

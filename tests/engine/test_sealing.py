@@ -203,7 +203,7 @@ async def check_some(here: Life, app_id: AppId, count: int = 30) -> None:
     wanted = {f"NAME_{number}": f"value {number}" for number in range(count)}
     assert here.variables.env_of(boxes) == wanted
     assert await credentials(here.database.reader, here.vault, "ghcr.io") == ("ann", PLAIN)
-    assert await sealed.key_ids(here.database.reader) == {here.vault.sealing_id}
+    assert await sealed.key_ids(here.database.reader) == {here.vault.keys.sealing_id}
 
 
 async def test_all_is_sealed_with_another_key_and_the_old_one_opens_nothing(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ async def test_a_change_of_the_key_that_was_cut_off_is_ended_by_the_next_start(
     async with life(tmp_path) as here:
         app_id = await set_some(here)
         old = key.read_text()
-        await here.vault.add_key()
+        await here.vault.keys.add_new()
         if committed:
             await here.commands.secrets.rotate_key()
     if committed:  # and not yet made the only one
