@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 
 import aiohttp
 
+from tests.processes import is_launcher, processes_of
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 PATIENCE_SECS = 30.0
 FIRST_PORT, PORTS_EACH, PORT_RANGES = 20000, 200, 50
@@ -181,7 +183,7 @@ class Agent:
 
     async def tasks_running_now(self) -> list[int]:
         """Find the processes of this agent's tasks, but for launchers that wait for work."""
-        return [pid for pid in processes_of(self.state) if not _is_launcher(pid)]
+        return [pid for pid in processes_of(self.state) if not is_launcher(pid)]
 
     async def logs(self, deployment_id: str) -> list[str]:
         entries = await self.ask("GET", f"/api/v1/deployments/{deployment_id}/logs")
@@ -276,42 +278,3 @@ async def _running(agent: Agent) -> AsyncIterator[Agent]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         shutil.rmtree(state, ignore_errors=True)
-
-
-def processes_of(state: Path) -> list[int]:
-    """Find every living process that belongs to tasks of this state directory.
-
-    By its variables, its program or where it stands: some, as Redis, write over their own variables.
-    """
-    found = []
-    mark = f"{state}/".encode()
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        with contextlib.suppress(OSError):
-            line = (entry / "cmdline").read_bytes()
-            told = (entry / "environ").read_bytes()
-            places = [f"{(entry / link).readlink()}/" for link in ("exe", "cwd")]
-            is_its_own = (
-                mark in told
-                or any(place.startswith(f"{state}/") for place in places)
-                or (mark in line and b"serve" not in line)
-            )
-            if is_its_own and is_alive(int(entry.name)):
-                found.append(int(entry.name))
-    return found
-
-
-def _is_launcher(pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        return b"launch.sh" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    return True
-
-
-def is_alive(pid: int) -> bool:
-    """Say whether a process runs; a zombie that nobody reaped yet does not."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except OSError:
-        return False
-    return status.rpartition(")")[2].split()[0] not in ("Z", "X")

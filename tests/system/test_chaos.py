@@ -13,7 +13,8 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.harness import Agent, Answer, processes_of
+from tests.harness import Agent, Answer
+from tests.processes import processes_of
 
 APPS = ("one", "two", "three", "four")
 SECONDS = float(os.environ.get("CHAOS_SECS", "20"))

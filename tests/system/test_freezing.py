@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Agent, is_alive, running
+from tests.harness import Agent, running
+from tests.processes import is_alive
 
 # Counts while it runs, closes connections that were quiet for half a second, and ends in its own way.
 COUNTER = b"""#!/usr/bin/env python3

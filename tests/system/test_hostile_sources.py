@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.harness import Agent, Json, processes_of, running
+from tests.harness import Agent, Json, running
+from tests.processes import processes_of
 from tests.requirements import require, require_root
 from tests.system.archives import archive
 from tests.waiting import until

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import REPOSITORY, Agent, is_alive, processes_of, running
+from tests.harness import REPOSITORY, Agent, running
+from tests.processes import is_alive, processes_of
 from tests.system.programs import ON_DEMAND_EXIT, SLOW
 
 CHATTY = b"""#!/usr/bin/env python3

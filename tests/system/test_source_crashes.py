@@ -18,7 +18,8 @@ import pytest
 
 from tests.git_server import GitServer, serving
 from tests.github.payloads import HOOK, Payload, signed
-from tests.harness import Agent, Json, processes_of, running
+from tests.harness import Agent, Json, running
+from tests.processes import processes_of
 from tests.requirements import require
 from tests.system.archives import archive
 
