@@ -4,36 +4,28 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from paas.proxy import pages, peer
+from paas.proxy import intake, pages, peer
 from paas.proxy.exchange import Exchange
 from paas.proxy.fields import BadHead
 from paas.proxy.framing import BadFraming, BodyReader, has_lone_line_feed
+from paas.proxy.intake import Intake
 from paas.proxy.request_heads import RequestHead, RequestReader
 from paas.proxy.shared import Shared
 
 _JOINED_BYTES = 16 * 1024  # below it, one copy is cheaper than a second buffer to send
 
 
-# Why nothing is read from the client. Plain bits: an enum's cost shows on the warm path.
-_FULL = 1  # enough is kept for later
-_WAITING = 2  # the app is not ready
-_APP_IS_FULL = 4
-_ANY = _FULL | _WAITING | _APP_IS_FULL
-
-
 class Downstream(asyncio.Protocol):
     __slots__ = (
         "_body",
         "_buffer",
-        "_eof",
         "_exchange",
         "_flowing",
         "_forget",
         "_in_serve",
+        "_intake",
         "_lingering",
         "_partial",
-        "_paused",
-        "_probed",
         "_reader",
         "_shared",
         "_since",
@@ -47,6 +39,7 @@ class Downstream(asyncio.Protocol):
         self._shared = shared
         self._forget = forget
         self.transport: asyncio.Transport
+        self._intake: Intake
         self.forwarded = b""
         self.address = ""
         self._reader = RequestReader()
@@ -55,17 +48,15 @@ class Downstream(asyncio.Protocol):
         self._body: BodyReader | None = None  # of the request in hand, until its end was read
         self._flowing = False  # the body goes to the app as it comes
         self._in_serve = False
-        self._eof = False
-        self._probed = False
         self._lingering = False
         self._partial = False  # some of a head has come
-        self._paused = 0
         self._write_paused = False
         self._since = shared.now  # the last step forward; what that is depends on what we wait for
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports have the interface of asyncio's, and not its classes.
         self.transport = transport = cast(asyncio.Transport, transport)
+        self._intake = Intake(transport)
         high = self._shared.limits.buffer_bytes
         transport.set_write_buffer_limits(high=high, low=high // 4)
         address = transport.get_extra_info("peername")
@@ -88,7 +79,7 @@ class Downstream(asyncio.Protocol):
             self._keep_for_later(data)
 
     def eof_received(self) -> bool:
-        self._eof = True
+        self._intake.has_ended = True
         if self._exchange is None or (self._body is not None and self._flowing):
             self._lose_exchange()
             return False
@@ -132,7 +123,7 @@ class Downstream(asyncio.Protocol):
 
     def hold_body(self) -> None:
         if self._body is not None:
-            self._pause(_WAITING)
+            self._intake.pause(intake.WAITING)
 
     def let_body_flow(self) -> None:
         self._flowing = True
@@ -140,17 +131,17 @@ class Downstream(asyncio.Protocol):
         data, self._buffer = self._buffer, b""
         if data and self._body is not None and self._exchange is not None:
             self._read_body(self._exchange, self._body, data)
-        if self._body is not None and self._eof:
+        if self._body is not None and self._intake.has_ended:
             self._lose_exchange()
             self.transport.abort()
             return
-        self._unpause(_WAITING | _FULL)
+        self._intake.resume(intake.WAITING | intake.FULL)
 
     def app_is_full(self) -> None:
-        self._pause(_APP_IS_FULL)
+        self._intake.pause(intake.APP_IS_FULL)
 
     def app_has_room(self) -> None:
-        self._unpause(_APP_IS_FULL)
+        self._intake.resume(intake.APP_IS_FULL)
         self._since = self._shared.now
 
     def done(self, *, keep: bool) -> None:
@@ -159,11 +150,11 @@ class Downstream(asyncio.Protocol):
         if not keep or self._body is not None:
             self._close()
         elif not self._in_serve:
-            if self._paused:
-                self._unpause(_ANY)
+            if self._intake.pauses:
+                self._intake.resume()
             if self._buffer:
                 self._serve(self._buffer)
-            elif self._eof or self._shared.draining:
+            elif self._intake.has_ended or self._shared.draining:
                 self._close()
 
     def abort(self) -> None:
@@ -171,7 +162,7 @@ class Downstream(asyncio.Protocol):
 
     def hand_over(self) -> tuple[asyncio.Transport, bytes]:
         peer.watch(self.transport)
-        self._unpause(_ANY)
+        self._intake.resume()
         self._exchange = None
         self._forget(self)
         return self.transport, self._buffer
@@ -194,8 +185,10 @@ class Downstream(asyncio.Protocol):
             if waited > limits.stalled_secs:
                 self.abort()
         elif exchange is not None:
-            self._look_at_peer(exchange)
-            if self._flowing and self._body is not None and not self._paused and waited > limits.stalled_secs:
+            if self._intake.needs_probe():
+                exchange.probe()
+            body_is_due = self._flowing and self._body is not None and not self._intake.pauses
+            if body_is_due and waited > limits.stalled_secs:
                 exchange.refuse(408, "the body did not arrive in time")
             else:
                 exchange.look_again(now)
@@ -204,18 +197,6 @@ class Downstream(asyncio.Protocol):
                 self._refuse(408, "the head of the request did not arrive in time")
         elif waited > limits.idle_connection_secs:
             self._close()
-
-    def _look_at_peer(self, exchange: Exchange) -> None:
-        """Notice a client that left while nothing is read from it or written to it."""
-        if not (self._eof or self._paused) or self.transport.is_closing():
-            return
-        state = peer.state(self.transport)
-        if state is peer.TcpState.CLOSE:
-            self.transport.abort()
-        elif state is peer.TcpState.CLOSE_WAIT and not self._probed:
-            self._probed = True
-            peer.watch(self.transport)
-            exchange.probe()
 
     # Reading
 
@@ -237,7 +218,7 @@ class Downstream(asyncio.Protocol):
             if not self._start(data[:end], data[end:]):
                 break
             data, self._buffer = self._buffer, b""
-            if not data and (self._eof or self._shared.draining):
+            if not data and (self._intake.has_ended or self._shared.draining):
                 self._close()
         self._in_serve = False
 
@@ -290,17 +271,7 @@ class Downstream(asyncio.Protocol):
     def _keep_for_later(self, data: bytes) -> None:
         self._buffer += data
         if len(self._buffer) > self._shared.limits.buffer_bytes:
-            self._pause(_FULL)
-
-    def _pause(self, reason: int) -> None:
-        if not self._paused and not self.transport.is_closing():
-            self.transport.pause_reading()
-        self._paused |= reason
-
-    def _unpause(self, reasons: int) -> None:
-        was_paused, self._paused = self._paused, self._paused & ~reasons
-        if was_paused and not self._paused and not self.transport.is_closing():
-            self.transport.resume_reading()
+            self._intake.pause(intake.FULL)
 
     # Ending
 
@@ -318,12 +289,12 @@ class Downstream(asyncio.Protocol):
         """End our side. A client that may still be sending is read on: else a reset outruns our answer."""
         must_linger = self._lingering or self._body is not None or bool(self._buffer)
         self._buffer = b""
-        if self._eof or not must_linger or self.transport.is_closing():
+        if self._intake.has_ended or not must_linger or self.transport.is_closing():
             self.transport.close()
             return
         self._lingering = True
         self._since = self._shared.now
-        self._unpause(_ANY)
+        self._intake.resume()
         self.transport.write_eof()
 
     def _lose_exchange(self) -> None:
