@@ -9,7 +9,7 @@ from paas.proxy.exchange import Exchange
 from paas.proxy.fields import BadHead
 from paas.proxy.framing import BadFraming, BodyReader, has_lone_line_feed
 from paas.proxy.intake import Intake
-from paas.proxy.request_heads import RequestHead, RequestReader
+from paas.proxy.request_heads import RequestReader
 from paas.proxy.shared import Shared
 
 _JOINED_BYTES = 16 * 1024  # below it, one copy is cheaper than a second buffer to send
@@ -30,7 +30,6 @@ class Downstream(asyncio.Protocol):
         "_shared",
         "_since",
         "_write_paused",
-        "address",
         "forwarded",
         "transport",
     )
@@ -41,7 +40,6 @@ class Downstream(asyncio.Protocol):
         self.transport: asyncio.Transport
         self._intake: Intake
         self.forwarded = b""
-        self.address = ""
         self._reader = RequestReader()
         self._buffer = b""  # read, and not yet looked at
         self._exchange: Exchange | None = None
@@ -59,9 +57,9 @@ class Downstream(asyncio.Protocol):
         self._intake = Intake(transport)
         high = self._shared.limits.buffer_bytes
         transport.set_write_buffer_limits(high=high, low=high // 4)
-        address = transport.get_extra_info("peername")
-        self.address = str(address[0]).removeprefix("::ffff:") if address else "unknown"
-        self.forwarded = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\n" % self.address.encode()
+        peername = transport.get_extra_info("peername")
+        address = str(peername[0]).removeprefix("::ffff:") if peername else "unknown"
+        self.forwarded = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\n" % address.encode()
 
     def data_received(self, data: bytes) -> None:
         if self._exchange is None:
@@ -224,8 +222,11 @@ class Downstream(asyncio.Protocol):
 
     def _start(self, raw: bytes, rest: bytes) -> bool:
         """Begin one request. True: it is answered already, and the next may begin."""
+        if raw.count(b"\r\n") - 2 > self._shared.limits.header_count:
+            self._refuse(431, "its head has too many fields")
+            return False
         try:
-            head = self._read_head(raw)
+            head = self._reader.read(raw)
         except BadHead as error:
             self._refuse(error.status, str(error))
             return False
@@ -238,11 +239,6 @@ class Downstream(asyncio.Protocol):
 
     def _is_between_requests(self) -> bool:
         return self._exchange is None and not self._lingering and not self.transport.is_closing()
-
-    def _read_head(self, raw: bytes) -> RequestHead:
-        if raw.count(b"\r\n") - 2 > self._shared.limits.header_count:
-            raise BadHead("its head has too many fields", 431)
-        return self._reader.read(raw)
 
     def _await_head(self, data: bytes) -> None:
         if len(data) > self._shared.limits.head_bytes:
