@@ -1,12 +1,13 @@
 """How each kind of driver is set up for the suite; also used by the process that plays a dying agent."""
 
+import json
 import os
 import socket
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from paas.core.ids import AppId, DeploymentId, TaskId, new_task_id
 from paas.core.model import TaskSpec
@@ -145,6 +146,12 @@ class NativeRig:
 
     def output(self, task_id: TaskId) -> str:
         return self.log_path(task_id).read_text(errors="replace")
+
+    async def facts_of(self, driver: Driver, spec: TaskSpec) -> Any:
+        """Start a task of `programs.ENVIRONMENT` and return what it found itself in."""
+        await driver.start(spec)
+        await until(lambda: self.output(spec.task_id).endswith("\n"))
+        return json.loads(self.output(spec.task_id))
 
 
 def free_port() -> int:
