@@ -9,7 +9,7 @@ from paas.api.kit.bodies import read_text
 from paas.api.kit.parts import ApiParts
 from paas.api.kit.routes import Call, Content, Reply, Route, route
 from paas.api.kit.times import rfc3339
-from paas.api.native import params, views
+from paas.api.native import params
 from paas.api.native.variable_fields import (
     AppImport,
     AppVariable,
@@ -21,10 +21,10 @@ from paas.api.native.variable_fields import (
     Variable,
     Variables,
 )
+from paas.api.native.variable_owners import existing_owner, owner_of
 from paas.core import dotenv
-from paas.core.variables import VariableOwner, of_app, of_deployment, of_environment
+from paas.core.variables import VariableOwner
 from paas.engine.commands import Wanted
-from paas.engine.commands.environments import existing_environment
 from paas.engine.commands.variables import no_variable
 from paas.engine.variables import Shown
 from paas.specs.reading import variables as checked
@@ -35,75 +35,73 @@ TEXT = "text/plain"
 
 async def list_app_variables(call: Call[AppVariables, None]) -> Reply:
     """List the variables of an app, or of one of its environments; secrets without their values."""
-    return Reply(body=await _listed(call.parts, await _readable_owner(call.parts, call.params)))
+    return Reply(body=await _listed(call.parts, await existing_owner(call.parts, call.params)))
 
 
 async def list_deployment_variables(call: Call[params.DeploymentPath, None]) -> Reply:
     """List a deployment's own variables; secrets without their values."""
-    return Reply(body=await _listed(call.parts, await _owner(call.parts, call.params)))
+    return Reply(body=await _listed(call.parts, await owner_of(call.parts, call.params)))
 
 
 async def get_app_variable(call: Call[AppVariable, None]) -> Reply:
     """Read a variable of an app or environment; a secret without its value."""
-    return Reply(
-        body=await _one(call.parts, await _readable_owner(call.parts, call.params), call.params.name)
-    )
+    return Reply(body=await _one(call.parts, await existing_owner(call.parts, call.params), call.params.name))
 
 
 async def get_deployment_variable(call: Call[DeploymentVariable, None]) -> Reply:
     """Read a deployment's own variable; a secret without its value."""
-    return Reply(body=await _one(call.parts, await _owner(call.parts, call.params), call.params.name))
+    return Reply(body=await _one(call.parts, await owner_of(call.parts, call.params), call.params.name))
 
 
 async def put_app_variable(call: Call[AppVariable, PutVariable]) -> Reply:
     """Set a variable of an app or environment; running tasks are replaced one after the other."""
-    return await _put(call.parts, await _owner(call.parts, call.params), call.params.name, call.body)
+    return await _put(call.parts, await owner_of(call.parts, call.params), call.params.name, call.body)
 
 
 async def put_deployment_variable(call: Call[DeploymentVariable, PutVariable]) -> Reply:
     """Set a deployment's own variable; its running tasks are replaced one after the other."""
-    return await _put(call.parts, await _owner(call.parts, call.params), call.params.name, call.body)
+    return await _put(call.parts, await owner_of(call.parts, call.params), call.params.name, call.body)
 
 
 async def delete_app_variable(call: Call[AppVariable, None]) -> Reply:
     """Forget a variable of an app or environment; running tasks are replaced likewise."""
-    return await _delete(call.parts, await _owner(call.parts, call.params), call.params.name)
+    return await _delete(call.parts, await owner_of(call.parts, call.params), call.params.name)
 
 
 async def delete_deployment_variable(call: Call[DeploymentVariable, None]) -> Reply:
     """Forget a deployment's own variable; what the app or environment sets shows again."""
-    return await _delete(call.parts, await _owner(call.parts, call.params), call.params.name)
+    return await _delete(call.parts, await owner_of(call.parts, call.params), call.params.name)
 
 
 async def change_app_variables(call: Call[AppVariables, ChangeVariables]) -> Reply:
     """Set and, by null, forget several variables of an app or environment at once."""
     return await _change(
-        call.parts, await _owner(call.parts, call.params), call.body.env, secret=call.body.secret
+        call.parts, await owner_of(call.parts, call.params), call.body.env, secret=call.body.secret
     )
 
 
 async def change_deployment_variables(call: Call[params.DeploymentPath, ChangeVariables]) -> Reply:
     """Set and, by null, forget several of a deployment's own variables at once."""
     return await _change(
-        call.parts, await _owner(call.parts, call.params), call.body.env, secret=call.body.secret
+        call.parts, await owner_of(call.parts, call.params), call.body.env, secret=call.body.secret
     )
 
 
 async def export_app_variables(call: Call[AppVariables, None]) -> web.Response:
     """Write the variables of an app or environment as a .env file; secrets are named in comments."""
-    return await _exported(call.parts, await _readable_owner(call.parts, call.params))
+    return await _exported(call.parts, await existing_owner(call.parts, call.params))
 
 
 async def export_deployment_variables(call: Call[params.DeploymentPath, None]) -> web.Response:
     """Write a deployment's own variables as a .env file; secrets are named in comments."""
-    return await _exported(call.parts, await _owner(call.parts, call.params))
+    return await _exported(call.parts, await owner_of(call.parts, call.params))
 
 
 async def import_app_variables(call: Call[AppImport, None]) -> Reply:
     """Lay the variables of a .env file over those of an app or environment."""
     return await _change(
         call.parts,
-        await _owner(call.parts, call.params),
+        await owner_of(call.parts, call.params),
         await _file(call.request),
         secret=call.params.secret,
     )
@@ -113,26 +111,10 @@ async def import_deployment_variables(call: Call[DeploymentImport, None]) -> Rep
     """Lay the variables of a .env file over a deployment's own."""
     return await _change(
         call.parts,
-        await _owner(call.parts, call.params),
+        await owner_of(call.parts, call.params),
         await _file(call.request),
         secret=call.params.secret,
     )
-
-
-async def _owner(parts: ApiParts, wanted: AppVariables | params.DeploymentPath) -> VariableOwner:
-    if isinstance(wanted, params.DeploymentPath):
-        deployment = await views.existing_deployment(parts, wanted.deployment_id)
-        return of_deployment(deployment.app_id, deployment.id)
-    if wanted.environment is not None:
-        return of_environment(wanted.app_id, wanted.environment)
-    return of_app(wanted.app_id)
-
-
-async def _readable_owner(parts: ApiParts, wanted: AppVariables) -> VariableOwner:
-    app = await views.existing_app(parts, wanted.app_id)
-    if wanted.environment is not None:
-        await existing_environment(parts.reader, app, wanted.environment)
-    return await _owner(parts, wanted)
 
 
 async def _listed(parts: ApiParts, owner: VariableOwner) -> Variables:
