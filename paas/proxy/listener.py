@@ -79,7 +79,7 @@ class Proxy:
 
     async def drain(self, timeout_secs: float) -> bool:
         """Stop listening and let open requests end. True: all did in time; what is left, `close` breaks."""
-        self.stop_listening()
+        await self._end_listening()
         self._shared.draining = True
         for client in list(self._clients):
             client.close_if_idle()
@@ -94,7 +94,7 @@ class Proxy:
 
     async def close(self) -> None:
         """Break what is still open and free everything. Safe to repeat."""
-        self.stop_listening()
+        await self._end_listening()
         self._shared.pool.close()
         for client in list(self._clients):
             client.transport.abort()
@@ -104,6 +104,10 @@ class Proxy:
             self._sweep_timer.cancel()
             self._sweep_timer = None
         await self._scope.aclose()
+
+    async def _end_listening(self) -> None:
+        self.stop_listening()
+        await asyncio.sleep(0)  # who was accepted in this turn of the loop has a transport in the next
 
     def answered(self) -> dict[int, int]:
         """Count the answers given so far, by the first digit of their status."""

@@ -1,8 +1,10 @@
 """What one client may cost: heads, time, connections, memory."""
 
 import asyncio
+import contextlib
 import gc
 import resource
+import socket
 
 import pytest
 
@@ -221,6 +223,22 @@ async def test_drain_gives_up_in_time(rig: Rig) -> None:
     await rig.proxy.close()
     assert await line.is_closed_by_peer()
     await until(lambda: rig.in_flight() == 0)
+
+
+@pytest.mark.parametrize("ends", ["drain", "close"])
+async def test_the_end_may_come_in_the_moment_in_which_a_client_is_accepted(rig: Rig, ends: str) -> None:
+    with socket.create_connection((rig.host, rig.port)) as client:
+        client.setblocking(False)
+        while not rig.proxy.open_connections():  # noqa: ASYNC110 - turn by turn, for one in between
+            await asyncio.sleep(0)
+
+        if ends == "drain":
+            assert await rig.proxy.drain(5.0)
+        else:
+            await rig.proxy.close()
+
+        with contextlib.suppress(ConnectionResetError):
+            assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
 
 
 async def test_nothing_ticks_while_nothing_is_open() -> None:
