@@ -156,7 +156,8 @@ class Proxy:
         self._shared.pool.sweep(now)
         for tunnel in list(self._shared.tunnels):
             tunnel.look_again()
-        self._sweep_slice(list(self._clients), now)
+        # Not at once: who was accepted just before a timer has a transport only after it.
+        asyncio.get_running_loop().call_soon(self._sweep_slice, list(self._clients), now)
 
     def _sweep_slice(self, clients: list[Guest], now: float) -> None:
         for client in clients[-_SLICE:]:

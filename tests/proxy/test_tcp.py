@@ -6,7 +6,7 @@ import pytest
 
 from paas.core.live import Refusal, Traffic
 from paas.proxy.limits import ProxyLimits
-from tests.proxy.rig import DEPLOYMENT, AppSide, until
+from tests.proxy.rig import DEPLOYMENT, LIMIT_SECS, AppSide, until
 from tests.proxy.tcp_rig import Tcp, echo_bytes, free_port, tcp_running
 
 SENT = 64 * 1024 * 1024
@@ -186,6 +186,16 @@ async def test_patience_ends() -> None:
 
         assert tcp.live().refused == {"out_of_patience": 1}
         assert tcp.rig.waiting() == 0
+
+
+async def test_time_may_be_up_in_the_moment_in_which_a_client_is_accepted() -> None:
+    at_once = 0.0001  # the first sweep comes before the first client's transport
+    async with tcp_running(ProxyLimits(wake_patience_secs=0.1, sweep_secs=at_once)) as tcp:
+        line = await tcp.connect()
+
+        async with asyncio.timeout(LIMIT_SECS):
+            with pytest.raises(ConnectionResetError):
+                await line.read_to_end()
 
 
 async def test_only_so_many_wait() -> None:
