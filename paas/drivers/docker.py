@@ -120,7 +120,7 @@ class DockerDriver:
         if instance is None:
             raise StartFailed(f"cannot start task {task_id}: somebody removed its container meanwhile")
         if instance.status == "exited":
-            self._memory.hint(task_id)
+            self._memory.hints.add(task_id)
         return instance
 
     async def stop(self, task_id: TaskId, *, grace: timedelta) -> int | None:
@@ -218,7 +218,7 @@ class DockerDriver:
 
     def hints(self) -> AsyncGenerator[TaskId, None]:
         """Name each task that ended, was frozen or thawed by somebody, or was removed. For one reader."""
-        return self._memory.hints()
+        return self._memory.hints.follow()
 
     async def _describe(self, spec: TaskSpec) -> dict[str, Any]:
         mounts: list[dict[str, Any]] = []

@@ -1,11 +1,11 @@
 """What is known of an agent's containers without asking the engine, and hints of what changed."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from weakref import WeakValueDictionary
 
 from paas.core.ids import TaskId
 from paas.core.model import Instance
+from paas.drivers.hints import Hints
 
 
 class Memory:
@@ -15,8 +15,7 @@ class Memory:
         self.seen: dict[TaskId, Instance] = {}  # started ones, until they are forgotten
         self.prepared: dict[TaskId, str] = {}  # made by us, not started, with what they were made for
         self._locks: WeakValueDictionary[TaskId, asyncio.Lock] = WeakValueDictionary()
-        self._hints: dict[TaskId, None] = {}
-        self._hinted = asyncio.Event()
+        self.hints = Hints()
 
     def alone(self, task_id: TaskId) -> asyncio.Lock:
         return self._locks.setdefault(task_id, asyncio.Lock())
@@ -31,7 +30,7 @@ class Memory:
         known = self.seen.get(instance.task_id)
         self.seen[instance.task_id] = instance
         if known is not None and known != instance:
-            self.hint(instance.task_id)
+            self.hints.add(instance.task_id)
 
     def note_removed(self, task_id: TaskId, exit_code: int | None) -> Instance | None:
         """Remember that a container is gone: it ended, if it was started, with that code."""
@@ -44,17 +43,3 @@ class Memory:
     def forget(self, task_id: TaskId) -> None:
         self.prepared.pop(task_id, None)
         self.seen.pop(task_id, None)
-
-    def hint(self, task_id: TaskId) -> None:
-        self._hints[task_id] = None
-        self._hinted.set()
-
-    async def hints(self) -> AsyncGenerator[TaskId, None]:
-        """Name each hinted task, once however often it was. For one reader."""
-        while True:
-            await self._hinted.wait()
-            self._hinted.clear()
-            while self._hints:
-                task_id = next(iter(self._hints))
-                del self._hints[task_id]
-                yield task_id

@@ -224,7 +224,7 @@ class ProcessDriver:
 
     def hints(self) -> AsyncGenerator[TaskId, None]:
         """Name each task whose launcher has ended, once no process of it is left. For one reader."""
-        return self._watch.hints()
+        return self._watch.hints.follow()
 
     def _open(self) -> None:
         self._runs.open()

@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 
 from paas.core.ids import TaskId
 from paas.core.model import Address, Instance
 from paas.drivers.ending import Running
+from paas.drivers.hints import Hints
 from paas.drivers.start_script import HOST
 
 logger = logging.getLogger(__name__)
@@ -20,11 +21,10 @@ class Watch:
     def __init__(self, clear: Callable[[TaskId], object]) -> None:
         """Take what ends all that an ended task left; it may block, and raise OSError."""
         self.running: dict[TaskId, Running] = {}
+        self.hints = Hints()  # of each that has ended, once no process of it is left
         self._clear = clear
         self._just_ended: dict[TaskId, Running] = {}
         self._ending = asyncio.Event()
-        self._hints: dict[TaskId, None] = {}
-        self._hinted = asyncio.Event()
 
     def begin(self, task_id: TaskId, *, launcher: int, pidfd: int, group: str, port: int | None) -> Running:
         """Watch a task from now on. The pidfd is closed once it has ended."""
@@ -50,18 +50,7 @@ class Watch:
                     await asyncio.to_thread(self._clear, task_id)
                 except OSError as error:
                     logger.warning("Cannot end what a task left: %s", error, extra={"task": task_id})
-                self._hints[task_id] = None
-                self._hinted.set()
-
-    async def hints(self) -> AsyncGenerator[TaskId, None]:
-        """Name each task whose launcher has ended, once no process of it is left. For one reader."""
-        while True:
-            await self._hinted.wait()
-            self._hinted.clear()
-            while self._hints:
-                task_id = next(iter(self._hints))
-                del self._hints[task_id]
-                yield task_id
+                self.hints.add(task_id)
 
     def close(self) -> None:
         """Watch no more. The tasks run on."""
