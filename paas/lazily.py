@@ -92,6 +92,9 @@ class LazyDriver(Generic[T]):
     async def prepare(self, spec: TaskSpec) -> None:
         await (await self._driver()).prepare(spec)
 
+    def foresee(self, task_id: TaskId) -> None:
+        """Do nothing: what such drivers could do ahead is in `prepare`."""
+
     async def start(self, spec: TaskSpec) -> Instance:
         return await (await self._driver()).start(spec)
 

@@ -42,6 +42,9 @@ class Driver(Protocol):
     async def prepare(self, spec: TaskSpec) -> None:
         """Make everything that a start would have to wait for, short of starting."""
 
+    def foresee(self, task_id: TaskId) -> None:
+        """Hear that a start of a prepared task is likely to follow in a moment. Nothing depends on it."""
+
     async def start(self, spec: TaskSpec) -> Instance:
         """Start the task, or find it started already. Raises StartFailed."""
 

@@ -95,6 +95,9 @@ class DockerDriver:
                 if await self._containers.make(spec.task_id, body):
                     self._memory.prepared[spec.task_id] = _digest(body)
 
+    def foresee(self, task_id: TaskId) -> None:
+        """Do nothing: the engine cannot begin a start."""
+
     async def start(self, spec: TaskSpec) -> Instance:
         """Start the task, or find it started already: running, or ended. Raises StartFailed and Unavailable.
 

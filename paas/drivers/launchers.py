@@ -11,10 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from paas.core.errors import StartFailed, StateUnusable
-from paas.core.ids import TaskId
 from paas.core.records import dataclass
 from paas.drivers.runs import LAUNCH_SCRIPT, Runs
-from paas.drivers.start_script import begin
+from paas.drivers.start_script import Script
 from paas.launching.cgroups import Cgroups
 from paas.launching.signals import RESET_SIGNALS
 from paas.launching.users import User, as_user
@@ -23,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 STDERR = 2
 REFILL_AFTER_S = 0.05  # what a start leaves of the processor in its first moments is the program's
+CALLED_UP_FOR_S = 1.0  # then a start is not so likely any more
 RECORD_FD = 9  # launch.sh's name for it
 PIPE_BYTES = 48 * 1024  # what a new pipe is sure to take at once
 INHERITED = ("PATH", "LANG", "TZ")
@@ -30,7 +30,7 @@ INHERITED = ("PATH", "LANG", "TZ")
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Launcher:
-    """A shell of its own session that waits for the name of a run."""
+    """A shell of its own session that waits for what to run."""
 
     pid: int
     pidfd: int  # readable when it has ended
@@ -38,21 +38,30 @@ class Launcher:
     group: str  # its control group, where there are any
     group_id: int | None  # by which the kernel knows that
     record: Path  # locked by it; linked into the run it is given
+    told: bytes = b""  # the part of an order that was sent ahead
 
-    def order(self, task_id: TaskId, port: int, script: bytes) -> None:
-        """Tell it which run to start, and how; `leave` lets it know that this was all.
+    def tell(self, ahead: bytes) -> None:
+        """Send the first part of an order that may follow. Raises OSError, as `order` does."""
+        self._write(ahead)
+        self.told = ahead
+
+    def order(self, script: Script, port: int) -> None:
+        """Tell it what to run, or what it was not told of it yet; `leave` lets it know that this was all.
 
         Raises BrokenPipeError if it has died, and OSError for more than the kernel lets a pipe hold (1 MiB).
         """
-        words = begin(task_id, port) + script
-        if len(words) > PIPE_BYTES:  # or the write would wait for the reader
-            fcntl.fcntl(self.pipe, fcntl.F_SETPIPE_SZ, len(words) + PIPE_BYTES)
-        os.write(self.pipe, words)
+        self._write(script.rest(port) if self.told else script.ahead + script.rest(port))
 
     def leave(self) -> None:
         """Let it go on without us; its record has another name by now."""
         os.close(self.pipe)
         self.record.unlink(missing_ok=True)
+
+    def _write(self, words: bytes) -> None:
+        size = len(self.told) + len(words)
+        if size > PIPE_BYTES:  # or the write would wait for the reader
+            fcntl.fcntl(self.pipe, fcntl.F_SETPIPE_SZ, size + PIPE_BYTES)
+        os.write(self.pipe, words)
 
 
 class Spawner:
@@ -187,13 +196,26 @@ class LauncherPool:
                 self._spawner.retire(launcher)
             self._parked.clear()
 
-    async def take(self) -> Launcher:
-        """Give a parked launcher away, or a new one as soon as it is there. Raises StartFailed.
+    def call_up(self, ahead: bytes) -> None:
+        """Let a parked launcher read what comes first of an order, if one is free. One at a time.
 
-        When this returns, no other coroutine has run since the launcher left the pool. Its pidfd is
-        still watched: the taker puts a watch of its own in the place of the pool's, or gives it back.
+        It is kept for that order, and sent home if this does not follow soon.
         """
-        while not self._parked:
+        if not self._parked or any(launcher.told for launcher in self._parked):
+            return
+        launcher = self._parked[-1]
+        with contextlib.suppress(OSError):  # it has ended, which its watch will see
+            launcher.tell(ahead)
+            asyncio.get_running_loop().call_later(CALLED_UP_FOR_S, self._dismiss, launcher)
+
+    async def take(self, script: Script) -> Launcher:
+        """Give a parked launcher away that can be ordered this, or a new one as soon as it is there.
+
+        Raises StartFailed. When this returns, no other coroutine has run since the launcher left the pool.
+        Its pidfd is still watched: the taker puts a watch of its own in the place of the pool's, or gives it
+        back.
+        """
+        while (launcher := self._fitting(script.ahead)) is None:
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             self._wanted.set()
@@ -203,7 +225,8 @@ class LauncherPool:
                 if waiter in self._waiters:
                     self._waiters.remove(waiter)
         asyncio.get_running_loop().call_later(REFILL_AFTER_S, self._wanted.set)
-        return self._parked.popleft()
+        self._parked.remove(launcher)
+        return launcher
 
     def give_back(self, launcher: Launcher) -> None:
         """Take back a launcher that got no order."""
@@ -223,6 +246,23 @@ class LauncherPool:
         asyncio.get_running_loop().add_reader(launcher.pidfd, self._lose, launcher)
         if self._waiters:
             _settle(self._waiters.popleft(), None)
+
+    def _fitting(self, ahead: bytes) -> Launcher | None:
+        """Find one that was told this, else one that was told nothing."""
+        found = None
+        for launcher in self._parked:
+            if launcher.told == ahead:
+                return launcher
+            if not launcher.told:
+                found = found or launcher
+        return found
+
+    def _dismiss(self, launcher: Launcher) -> None:
+        if launcher in self._parked:
+            self._unwatch(launcher)
+            self._parked.remove(launcher)
+            asyncio.get_running_loop().run_in_executor(None, self._spawner.retire, launcher)
+            self._wanted.set()
 
     def _lose(self, launcher: Launcher) -> None:
         """Drop a parked launcher that was killed; it is replaced when the next one is taken."""

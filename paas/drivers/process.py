@@ -20,7 +20,7 @@ from paas.drivers.launchers import Launcher, LauncherPool, Spawner
 from paas.drivers.listening import is_open_in
 from paas.drivers.native_usage import NativeUsage
 from paas.drivers.runs import KILLED, Record, Runs
-from paas.drivers.start_script import HOST, LimitByShell, Scripts, render
+from paas.drivers.start_script import HOST, LimitByShell, Script, Scripts, render
 from paas.drivers.watching import Watch
 from paas.launching.cgroups import find_cgroups
 from paas.launching.users import User
@@ -124,6 +124,12 @@ class ProcessDriver:
             self._prepared.add(spec.task_id)
             self._scripts.prepare(spec)
 
+    def foresee(self, task_id: TaskId) -> None:
+        """Let a launcher read what comes first for a prepared task, and be awake when the order comes."""
+        script = self._scripts.find(task_id)
+        if script is not None:
+            self._pool.call_up(script.ahead)
+
     async def start(self, spec: TaskSpec) -> Instance:
         """Start the task, or find it started already: running, or ended. Raises StartFailed.
 
@@ -134,13 +140,14 @@ class ProcessDriver:
             seen = (await self.look([spec.task_id])).get(spec.task_id)
             if seen is not None:
                 return seen
-        launcher = await self._pool.take()
+        script = self._scripts.take(spec)
+        launcher = await self._pool.take(script)
         # No await from here on: of two starts, the second finds the first's work.
         running = self._watch.running.get(spec.task_id)
         if running is not None:
             self._pool.give_back(launcher)
             return running.instance
-        return self._hand_over(launcher, spec)
+        return self._hand_over(launcher, spec, script)
 
     async def stop(self, task_id: TaskId, *, grace: timedelta) -> int | None:
         """SIGTERM to the process group, after `grace` SIGKILL to every process; then nothing of it lives."""
@@ -232,15 +239,11 @@ class ProcessDriver:
         self._spawner.keep_to_ourselves()
         self._spawner.check()
 
-    def _hand_over(self, launcher: Launcher, spec: TaskSpec) -> Instance:
+    def _hand_over(self, launcher: Launcher, spec: TaskSpec, script: Script) -> Instance:
         try:
-            script = self._scripts.take(spec)
             self._limit(launcher, spec)
             self._runs.take(spec.task_id, launcher.record)
-            launcher.order(spec.task_id, spec.port, script)
-        except StartFailed:
-            self._pool.give_back(launcher)
-            raise
+            launcher.order(script, spec.port)
         except OSError as error:
             asyncio.get_running_loop().remove_reader(launcher.pidfd)
             self._spawner.retire(launcher)

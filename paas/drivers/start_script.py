@@ -62,16 +62,37 @@ def environment(spec: TaskSpec, places: Places, agents: Mapping[str, str]) -> di
     }
 
 
-def begin(task_id: TaskId, port: int) -> bytes:
-    """Write the first lines: they enter the run's folder, note in its record that it begins, set `port`."""
-    enter = f"cd {_quoted(f'./{task_id}')} && echo begun {port} >&9 || exit 0"
-    return f"{enter}\nexec 9>&-\nport={port}\n".encode()
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What a launcher is told of a task, in two parts, since the first needs nothing that a start decides.
+
+    A launcher that is told only that part ends well, and has left nothing on record.
+    """
+
+    ahead: bytes
+    task_id: TaskId
+    listens: bool
+    program: str  # its folder
+    command: str
+
+    def rest(self, port: int) -> bytes:
+        """Write the second part, which notes in the run's record that it begins, and runs the program."""
+        lines = [
+            f"cd {_quoted(f'./{self.task_id}')} && echo begun {port} >&9 || exit 0",
+            "exec 9>&-",
+            f"cd {self.program} || exit 126",
+            *([f"export PORT={port}"] if self.listens else []),
+            "unset PWD OLDPWD SHLVL",
+            self.command,
+            "",
+        ]
+        return "\n".join(lines).encode("utf-8", "surrogateescape")
 
 
 def render(
     spec: TaskSpec, places: Places, by_shell: LimitByShell, agents: Mapping[str, str] = os.environ
-) -> bytes:
-    """Write what the launcher reads after `begin`. Raises StartFailed for what no process can have."""
+) -> Script:
+    """Write what a launcher is told. Raises StartFailed for what no process can have."""
     variables = environment(spec, places, agents)
     variables.pop("PORT", None)
     for name, value in variables.items():
@@ -80,24 +101,26 @@ def render(
     plain = {name for name in variables if SHELL_NAME.match(name) and name not in SHELL_OWN}
     lines = [
         f"exec </dev/null >>{_quoted(places.log)} 2>&1",
-        f"cd {_quoted(places.program)} || exit 126",
         *_limits(spec, by_shell),
         *(f"export {name}={_quoted(variables[name])}" for name in variables if name in plain),
-        *(['export PORT="$port"'] if spec.listens else []),
-        "unset PWD OLDPWD SHLVL",
-        _command(spec, {name: value for name, value in variables.items() if name not in plain}),
         "",
     ]
-    return "\n".join(lines).encode("utf-8", "surrogateescape")
+    return Script(
+        ahead="\n".join(lines).encode("utf-8", "surrogateescape"),
+        task_id=spec.task_id,
+        listens=spec.listens,
+        program=_quoted(places.program),
+        command=_command(spec, {name: value for name, value in variables.items() if name not in plain}),
+    )
 
 
 class Scripts:
     """Renders what tasks will read ahead of their start, for the few that were prepared last."""
 
-    def __init__(self, write: Callable[[TaskSpec], bytes]) -> None:
+    def __init__(self, write: Callable[[TaskSpec], Script]) -> None:
         """Take what renders one, for any port: that comes with the order."""
         self._write = write
-        self._ahead: dict[TaskId, tuple[TaskSpec, bytes]] = {}
+        self._ahead: dict[TaskId, tuple[TaskSpec, Script]] = {}
 
     def prepare(self, spec: TaskSpec) -> None:
         """Render it now. Raises StartFailed."""
@@ -105,10 +128,16 @@ class Scripts:
         if len(self._ahead) > MOST_AHEAD:
             del self._ahead[next(iter(self._ahead))]
 
-    def take(self, spec: TaskSpec) -> bytes:
+    def find(self, task_id: TaskId) -> Script | None:
+        prepared = self._ahead.get(task_id)
+        return None if prepared is None else prepared[1]
+
+    def take(self, spec: TaskSpec) -> Script:
         """Give the one that was rendered, unless the task is told something else now. Raises StartFailed."""
-        prepared, script = self._ahead.pop(spec.task_id, (None, b""))
-        return script if prepared == replace(spec, port=0) else self._write(spec)
+        prepared = self._ahead.pop(spec.task_id, None)
+        if prepared is not None and prepared[0] == replace(spec, port=0):
+            return prepared[1]
+        return self._write(spec)
 
     def forget(self, task_id: TaskId) -> None:
         self._ahead.pop(task_id, None)

@@ -40,6 +40,32 @@ async def test_a_task_prepared_twice_and_never_started_is_absent(driver: Driver,
     assert rig.alive(spec.task_id) == 0
 
 
+async def test_a_task_foreseen_and_never_started_is_absent(driver: Driver, rig: Rig) -> None:
+    spec = rig.waiting()
+    await driver.prepare(spec)
+
+    driver.foresee(spec.task_id)
+    driver.foresee(spec.task_id)
+    driver.foresee(new_task_id())  # never prepared
+
+    assert await seen(driver, spec.task_id) is None
+    assert spec.task_id not in await driver.survey()
+    assert rig.alive(spec.task_id) == 0
+
+
+async def test_a_foreseen_task_is_started_once(driver: Driver, rig: Rig) -> None:
+    spec = rig.waiting()
+    await driver.prepare(spec)
+    driver.foresee(spec.task_id)
+
+    instance = await driver.start(spec)
+
+    driver.foresee(spec.task_id)
+    await rig.until_up(spec)
+    assert rig.alive(spec.task_id) == 1
+    assert await driver.start(spec) == instance
+
+
 async def test_a_started_task_is_up_at_its_address(driver: Driver, rig: Rig) -> None:
     spec = rig.waiting()
 

@@ -35,6 +35,7 @@ AWKWARD = {
     "PPID": "1",
     "_": "underscore",
     "SHLVL": "7",
+    "port": "of a ship",
     "LONG": "long " * 20_000,
 }
 

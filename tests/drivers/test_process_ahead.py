@@ -4,8 +4,12 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from paas.core.errors import StartFailed
+from paas.core.ids import new_task_id
 from paas.core.records import replace
+from paas.drivers import launchers
 from paas.drivers.process import ProcessDriver
 from paas.drivers.start_script import MOST_AHEAD
 from tests import programs
@@ -19,9 +23,7 @@ async def test_parked_launchers_end_with_the_agent(rig: NativeRig, start_and_die
 
     await start_and_die([spec])
 
-    folder = rig.root / "runs"
-    script = str(folder / ".launch.sh").encode()
-    await until(lambda: not [pid for pid in all_processes() if script in command_of(pid)])
+    await until(lambda: not launchers_of(rig))
     async with rig.driver() as driver:
         await driver.forget(spec.task_id)
 
@@ -29,10 +31,8 @@ async def test_parked_launchers_end_with_the_agent(rig: NativeRig, start_and_die
 async def test_a_launcher_killed_while_parked_is_replaced(rig: NativeRig) -> None:
     async with rig.driver() as driver:
         await driver.start(rig.spec(programs.ONE_SHOT))
-        script = str(rig.root / "runs" / ".launch.sh").encode()
-        for pid in all_processes():
-            if script in command_of(pid):
-                os.kill(pid, signal.SIGKILL)
+        for pid in launchers_of(rig):
+            os.kill(pid, signal.SIGKILL)
         spec = rig.spec(programs.ONE_SHOT)
 
         try:
@@ -63,6 +63,66 @@ async def test_the_first_of_many_prepared_tasks_starts_as_well(driver: ProcessDr
     assert (first["env"]["COLOUR"], last["env"]["COLOUR"]) == ("0", str(MOST_AHEAD + 1))
 
 
+async def test_a_foreseen_task_is_told_what_its_start_says(driver: ProcessDriver, rig: NativeRig) -> None:
+    spec = rig.spec(programs.ENVIRONMENT, env={"COLOUR": "blue", "LONG": "long " * 20_000})
+    for colour in ("blue", "red"):
+        again = replace(spec, task_id=new_task_id())
+        await driver.prepare(replace(again, port=0))
+        driver.foresee(again.task_id)
+
+        facts = await rig.facts_of(driver, replace(again, env={**spec.env, "COLOUR": colour}))
+
+        assert facts["env"]["COLOUR"] == colour
+        assert facts["env"]["PORT"] == str(spec.port)
+
+
+async def test_another_starts_while_one_is_foreseen(driver: ProcessDriver, rig: NativeRig) -> None:
+    foreseen, other = (rig.spec(programs.ENVIRONMENT, env={"COLOUR": each}) for each in ("blue", "red"))
+    for spec in (foreseen, other):
+        await driver.prepare(spec)
+        driver.foresee(spec.task_id)
+
+    told = [(await rig.facts_of(driver, spec))["env"]["COLOUR"] for spec in (other, foreseen)]
+
+    assert told == ["red", "blue"]
+
+
+async def test_a_launcher_whose_order_does_not_follow_is_replaced(
+    rig: NativeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launchers, "CALLED_UP_FOR_S", 0.02)
+    spec = rig.spec(programs.ONE_SHOT)
+    async with rig.driver() as driver:
+        await until(lambda: launchers_of(rig))
+        before = launchers_of(rig)
+        await driver.prepare(spec)
+
+        def are_others() -> bool:
+            driver.foresee(spec.task_id)  # heard once the first is parked
+            return bool(launchers_of(rig) - before) and not launchers_of(rig) & before
+
+        await until(are_others)
+        await driver.start(spec)
+        await until(lambda: rig.output(spec.task_id) == "done\n")
+        await driver.forget(spec.task_id)
+
+
+async def test_a_foreseen_task_can_be_started_by_the_next_agent(rig: NativeRig) -> None:
+    spec = rig.spec(programs.ONE_SHOT)
+    async with rig.driver() as driver:
+        await driver.prepare(spec)
+        driver.foresee(spec.task_id)
+
+    assert not launchers_of(rig)
+    async with rig.driver() as driver:
+        absent = await driver.survey()
+        await driver.start(spec)
+        await until(lambda: rig.output(spec.task_id) == "done\n")
+        await driver.forget(spec.task_id)
+
+    assert spec.task_id not in absent
+
+
 async def test_a_run_chosen_but_never_told_can_be_started_again(rig: NativeRig) -> None:
     spec = rig.spec(programs.ONE_SHOT)
     async with rig.driver() as driver:
@@ -87,8 +147,11 @@ async def test_runs_that_were_only_prepared_are_swept(rig: NativeRig) -> None:
         assert not (rig.root / "runs" / spec.task_id).exists()
 
 
-def all_processes() -> list[int]:
-    return [int(path.name) for path in Path("/proc").glob("[0-9]*") if is_alive(int(path.name))]
+def launchers_of(rig: NativeRig) -> set[int]:
+    """Find the shells that wait, each with the child that it forked ahead."""
+    script = str(rig.root / "runs" / ".launch.sh").encode()
+    everything = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+    return {pid for pid in everything if is_alive(pid) and script in command_of(pid)}
 
 
 def command_of(pid: int) -> bytes:

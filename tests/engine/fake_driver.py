@@ -173,6 +173,9 @@ class FakeDriver:
     async def prepare(self, spec: TaskSpec) -> None:
         """Do nothing: a start waits for nothing but its program."""
 
+    def foresee(self, task_id: TaskId) -> None:
+        """Do nothing."""
+
     async def start(self, spec: TaskSpec) -> Instance:
         if spec.task_id not in self._machine.runs:
             await self._machine.may_start(spec)
