@@ -193,6 +193,7 @@ class Lifecycle:
         return await until_ready(
             address,
             timer=self._timer,
+            is_alone=lambda: len(self._starting) == 1,
             probe=probe_for(spec.networking, spec.networking.port or address.port),
             timeout_secs=spec.start_timeout_secs,
             has_ended=lambda: task.id in self._ended,

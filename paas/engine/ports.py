@@ -48,11 +48,13 @@ class PortPool:
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
     """Say whether nobody listens on a port just now."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
+    probe = socket.socket(family, socket.SOCK_STREAM)
+    try:
         # As most servers do, so that connections of an earlier task in TIME_WAIT do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
+        probe.bind((host, port))
+    except OSError:
+        return False
+    finally:
+        probe.close()
     return True
