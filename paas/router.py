@@ -4,8 +4,9 @@ Everything here is a plain function on the event loop: between choosing an upstr
 counting the request there is no await, so a stop cannot slip in between.
 """
 
+import contextlib
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from paas.core.ids import AppId, DeploymentId, TaskId
 from paas.core.live import Demand, Live, Refusal, WakeStats
@@ -28,6 +29,7 @@ class Router:
         self._rules: dict[Rules, Rules] = {}
         self.counting = Counting(self._entries, self._draining)
         self._on_withdrawn: list[Callable[[Upstream], None]] = []
+        self._wake: Callable[[DeploymentId], bool] = _wake_nothing
 
     # For the proxy
 
@@ -87,7 +89,8 @@ class Router:
         if not entry.waiters:
             entry.waiting_since = self._clock.monotonic()
         entry.waiters[waiter] = None
-        self._poke(entry.deployment_id)
+        if not self._wake(entry.deployment_id):
+            self._poke(entry.deployment_id)
         return waiter
 
     def count_refused(self, entry: Entry, kind: str) -> None:
@@ -109,6 +112,15 @@ class Router:
             entry.wakes.note_first_byte(seconds)
 
     # For the engine
+
+    @contextlib.contextmanager
+    def woken_by(self, wake: Callable[[DeploymentId], bool]) -> Iterator[None]:
+        """Have a deployment woken in the moment that somebody waits for it; if that says no, it is poked."""
+        self._wake = wake
+        try:
+            yield
+        finally:
+            self._wake = _wake_nothing
 
     def route(self, deployment_id: DeploymentId, app_id: AppId, hosts: Iterable[str], rules: Rules) -> None:
         """Set which hosts lead to a deployment. The last claim of a host wins.
@@ -278,6 +290,10 @@ class Router:
         entry.waiters = None
         entry.waiting_since = None
         return waiters
+
+
+def _wake_nothing(_: DeploymentId) -> bool:
+    return False
 
 
 def _in_flight(upstream: Upstream) -> int:

@@ -5,12 +5,13 @@ any number of times. What it returns is done by the executor, one action per tas
 """
 
 from paas.core import releasing, staffing, volumes, workers
-from paas.core.actions import AbortStart, Activate, Build, CreateTasks, EndDeployment, StopTask
+from paas.core.actions import AbortStart, Activate, Build, CreateTasks, EndDeployment, StartTask, StopTask
 from paas.core.draft import Draft, Plan
 from paas.core.idleness import Level, wanted
-from paas.core.live import Refusal
+from paas.core.live import Demand, Refusal
 from paas.core.model import Deployment
-from paas.core.room import REFUSED_SECS
+from paas.core.records import replace
+from paas.core.room import ENDLESS, REFUSED_SECS
 from paas.core.snapshot import Snapshot
 from paas.core.spec import RELEASE, WEB
 from paas.core.staffing import Spare
@@ -30,6 +31,19 @@ def plan(s: Snapshot, now: float) -> Plan:
             return _serving(s, now)
         case DeploymentState.STOPPED | DeploymentState.FAILED | DeploymentState.CANCELLED:
             return _ended(s)
+
+
+def on_demand(s: Snapshot, now: float) -> tuple[StartTask, ...]:
+    """Say what plan() will do once requests wait and there is room, if that is starts and nothing else.
+
+    It holds as long as nothing changes but time, demand, and who needs memory. Empty: plan() must be asked.
+    """
+    asked = replace(
+        s, demand=Demand(waiting=1, in_flight=0, last_used=0.0), in_hand=frozenset(), room=ENDLESS
+    )
+    decided = plan(asked, now)
+    starts = tuple(action for action in decided.actions if isinstance(action, StartTask))
+    return starts if decided == Plan(actions=starts) else ()
 
 
 def _before_start(s: Snapshot) -> Plan:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 
 from paas.core.actions import StartTask
 from paas.core.errors import Unavailable
@@ -13,7 +14,7 @@ from paas.core.live import Refusal
 from paas.core.model import Instance
 from paas.core.plan import plan
 from paas.core.ports import Driver
-from paas.core.room import Room
+from paas.core.room import Admitted, Room, admit
 from paas.core.snapshot import Snapshot
 from paas.core.states import SERVING_DEPLOYMENT, TaskState
 from paas.core.workers import stays_awake
@@ -21,7 +22,7 @@ from paas.engine.admission import Admission
 from paas.engine.executor import Executor
 from paas.engine.fine_timer import FineTimer
 from paas.engine.lifecycle import Lifecycle
-from paas.engine.sleepers import Sleepers
+from paas.engine.sleepers import Sleeper, Sleepers
 from paas.engine.world import World
 from paas.routes import Rules
 from paas.store import deployments, snapshots, tasks
@@ -88,8 +89,35 @@ class Reconciler:
                 await self._pass(executor, key)
             opened.set()
             group.create_task(self._resync(), name="resync")
-            while True:
-                await self._pass(executor, await self._pokes.next())
+            with self._world.router.woken_by(partial(self._wake, executor)):
+                while True:
+                    await self._pass(executor, await self._pokes.next())
+
+    def _wake(self, executor: Executor, key: DeploymentId) -> bool:
+        """Begin at once what plan() said ahead of requests that wait. No: a pass has to decide."""
+        try:
+            sleeper = self._sleepers.recall(key)
+            return sleeper is not None and self._begin(executor, sleeper)
+        except Exception:  # one deployment's trouble is not that of who asked for it
+            logger.exception("Cannot wake a deployment", extra={"event": "wake.failed", "deployment": key})
+            return False
+
+    def _begin(self, executor: Executor, sleeper: Sleeper) -> bool:
+        stored, starts = sleeper.stored, sleeper.on_demand
+        key = stored.deployment.id
+        if not starts or executor.in_hand(key):
+            return False
+        driver = self._world.driver(stored.deployment)
+        for start in starts:
+            driver.foresee(start.task.id)
+            self._deployment_of[start.task.id] = key
+        room = self._admission.room(stored.deployment, will_start=True)
+        if admit(room, len(starts)) != Admitted(count=len(starts)):
+            return False
+        self._admission.stand(key, in_line=False)
+        executor.submit(stored, starts)
+        self._look_again(key, None)
+        return True
 
     async def _pass(self, executor: Executor, key: DeploymentId) -> None:
         try:
@@ -103,8 +131,8 @@ class Reconciler:
         # An action that ends during the reads is still counted: what was read may be older than its end.
         in_hand = executor.in_hand(key)
         commits = self._sleepers.commits()
-        recalled = self._sleepers.recall(key)
-        stored = recalled or await snapshots.read(world.database.reader, key)
+        sleeper = self._sleepers.recall(key)
+        stored = sleeper.stored if sleeper else await snapshots.read(world.database.reader, key)
         if stored is None:
             world.router.unroute(key)
             self._admission.forget(key)
@@ -121,30 +149,28 @@ class Reconciler:
         # No await from here on: what the router says is still true when it is acted upon.
         now = world.clock.now()
         self._note_held(stored, seen)
-        decided = plan(
-            Snapshot(
-                deployment=stored.deployment,
-                has_artifact=_has_artifact(stored),
-                is_current=stored.is_current,
-                newer_is_current=stored.newer_is_current,
-                live=stored.live,
-                ended=stored.ended,
-                seen=seen,
-                published=world.router.published(key),
-                demand=world.router.demand(key),
-                in_hand=in_hand | executor.in_hand(key),
-                opened_at=self._opened_at,
-                can_freeze=world.freezer(stored.deployment) is not None,
-                rivals=stored.rivals,
-                room=self._room(stored),
-                evicted_at=self._admission.evicted_at(key),
-            ),
-            now,
+        found = Snapshot(
+            deployment=stored.deployment,
+            has_artifact=_has_artifact(stored),
+            is_current=stored.is_current,
+            newer_is_current=stored.newer_is_current,
+            live=stored.live,
+            ended=stored.ended,
+            seen=seen,
+            published=world.router.published(key),
+            demand=world.router.demand(key),
+            in_hand=in_hand | executor.in_hand(key),
+            opened_at=self._opened_at,
+            can_freeze=world.freezer(stored.deployment) is not None,
+            rivals=stored.rivals,
+            room=self._room(stored),
+            evicted_at=self._admission.evicted_at(key),
         )
+        decided = plan(found, now)
         if decided.routed:
-            if recalled is None:  # else it was routed before it was kept, and nothing changed since
+            if sleeper is None:  # else it was routed before it was kept, and nothing changed since
                 self._route(stored)
-                self._sleepers.keep(stored, seen, commits)
+                self._sleepers.keep(stored, found, now, commits)
             world.router.refuse(key, decided.refusal)
         else:
             world.router.unroute(key)

@@ -15,10 +15,12 @@ from paas.core.actions import (
     StartTask,
     StopTask,
 )
+from paas.core.draft import Plan
 from paas.core.live import Demand
 from paas.core.model import Instance, Task
-from paas.core.plan import plan
+from paas.core.plan import on_demand, plan
 from paas.core.records import replace
+from paas.core.room import ENDLESS
 from paas.core.snapshot import Snapshot
 from paas.core.spec import Process, Spec
 from paas.core.states import DeploymentState, TaskState
@@ -363,3 +365,38 @@ def test_an_app_that_served_is_started_at_once_after_its_first_crash() -> None:
     assert plan(once, 99.1).actions == (StartTask(ahead),)
     assert plan(twice, 99.1).refusal is not None
     assert plan(never_ready, 99.1).refusal is not None
+
+
+def asleep(s: Snapshot) -> Snapshot:
+    """Nothing of it runs, and all that a request needs was made ahead."""
+    unstarted = [replace(task, state=PENDING, process="web", revision=2) for task in s.live]
+    spec = replace(s.deployment.spec, replicas=len(unstarted))
+    deployment = replace(s.deployment, state=DeploymentState.ACTIVE, spec=spec)
+    return replace(s, deployment=deployment, live=tuple(unstarted), seen={}, published={})
+
+
+@given(snapshots().map(asleep), st.floats(0, 4000), st.floats(0, 4000), st.integers(1, 3), st.floats(0, 4000))
+def test_what_is_said_ahead_of_requests_is_what_they_bring_about(
+    s: Snapshot, now: float, later: float, waiting: int, evicted_at: float
+) -> None:
+    starts = on_demand(s, now)
+
+    demand = replace(s.demand, waiting=waiting)
+    asked = replace(s, demand=demand, in_hand=frozenset(), room=ENDLESS, evicted_at=evicted_at)
+    if starts:
+        assert plan(asked, max(now, later)) == Plan(actions=starts)
+
+
+def test_what_a_sleeping_one_starts_is_said_ahead() -> None:
+    pending = task("t1", PENDING)
+    asleep = replace(SNAPSHOT, live=(pending,))
+
+    assert on_demand(asleep, 1000.0) == (StartTask(pending),)
+
+
+def test_what_a_failure_holds_back_is_not_said_ahead() -> None:
+    pending = task("t2", PENDING)
+    asleep = replace(SNAPSHOT, live=(pending,), ended=(failed("t1", ended_at=999.5),))
+
+    assert on_demand(asleep, 1000.0) == ()
+    assert on_demand(asleep, 1001.0) == (StartTask(pending),)

@@ -5,14 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from paas.core.actions import StartTask
 from paas.core.model import App, Deployment
+from paas.core.records import replace
 from paas.core.states import TaskState
-from paas.engine.sleepers import MOST_KEPT, Sleepers
+from paas.engine.sleepers import MOST_KEPT, Sleeper, Sleepers
 from paas.store import apps, deployments, snapshots
 from paas.store.database import Database
 from paas.store.snapshots import Stored
 from paas.store.transitions import move_task
+from tests.core.records import SNAPSHOT
 from tests.store.records import insert_app, insert_deployment, insert_task
+
+NOW = 1000.0
 
 
 @pytest.fixture
@@ -34,14 +39,21 @@ async def read(database: Database, deployment: Deployment) -> Stored:
     return stored
 
 
+def keep(sleepers: Sleepers, stored: Stored, commits: int | None = None) -> None:
+    found = replace(
+        SNAPSHOT, deployment=stored.deployment, live=stored.live, ended=stored.ended, rivals=stored.rivals
+    )
+    sleepers.keep(stored, found, NOW, sleepers.commits() if commits is None else commits)
+
+
 async def test_a_sleeper_is_recalled_as_it_was_read(database: Database) -> None:
     deployment = await sleeping(database)
     sleepers = Sleepers(database)
 
     stored = await read(database, deployment)
-    sleepers.keep(stored, {}, sleepers.commits())
+    keep(sleepers, stored)
 
-    assert sleepers.recall(deployment.id) is stored
+    assert sleepers.recall(deployment.id) == Sleeper(stored, (StartTask(stored.live[0]),))
 
 
 async def test_any_write_about_it_or_its_app_forgets_it(database: Database) -> None:
@@ -50,8 +62,8 @@ async def test_any_write_about_it_or_its_app_forgets_it(database: Database) -> N
 
     async def kept() -> Stored:
         stored = await read(database, deployment)
-        sleepers.keep(stored, {}, sleepers.commits())
-        assert sleepers.recall(deployment.id) is stored
+        keep(sleepers, stored)
+        assert sleepers.recall(deployment.id) is not None
         return stored
 
     stored = await kept()
@@ -73,7 +85,7 @@ async def test_any_write_about_it_or_its_app_forgets_it(database: Database) -> N
 async def test_a_write_about_another_leaves_it(database: Database) -> None:
     deployment = await sleeping(database)
     sleepers = Sleepers(database)
-    sleepers.keep(await read(database, deployment), {}, sleepers.commits())
+    keep(sleepers, await read(database, deployment))
 
     await insert_app(database, "other")
 
@@ -87,7 +99,7 @@ async def test_what_was_read_before_a_commit_is_not_kept_after_it(database: Data
     stored = await read(database, deployment)
     await insert_task(database, deployment)
 
-    sleepers.keep(stored, {}, commits)
+    keep(sleepers, stored, commits)
 
     assert sleepers.recall(deployment.id) is None
 
@@ -99,7 +111,7 @@ async def test_what_runs_is_not_kept(database: Database) -> None:
         await move_task(tx, stored.live[0], TaskState.STARTING, now=5.0)
     sleepers = Sleepers(database)
 
-    sleepers.keep(await read(database, deployment), {}, sleepers.commits())
+    keep(sleepers, await read(database, deployment))
 
     assert sleepers.recall(deployment.id) is None
 
@@ -110,6 +122,6 @@ async def test_only_the_last_few_are_kept(database: Database) -> None:
     sleepers = Sleepers(database)
 
     for deployment in made:
-        sleepers.keep(await read(database, deployment), {}, sleepers.commits())
+        keep(sleepers, await read(database, deployment))
 
     assert [deployment for deployment in made if sleepers.recall(deployment.id)] == made[2:]
