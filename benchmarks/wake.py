@@ -31,6 +31,7 @@ PATIENT_PAUSE_SECS = 0.001  # then longer, to leave the processor to the program
 SHORT_FOR_SECS = 0.01
 PATIENCE_SECS = 30.0
 WARM_REQUESTS = 5
+QUIET_SECS = 0.02  # until the agent has done what a wake or a sleep leaves to do, and is in no hurry any more
 AMPLE = {"cpu": "2", "memory": "512Mi"}  # the default of a tenth of a core would slow both its start and ours
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # the same interpreters for both
 FRESH = {"PATH": SYSTEM_PATH, "PYTHONDONTWRITEBYTECODE": ""}  # keep bytecode, as an installed agent does
@@ -93,6 +94,7 @@ async def _round(agent: Agent, program: Program, *, counts: bool) -> None:
     own_ms = start_by_hand([str(program.file)], program.file.parent)
     proxy = ("127.0.0.1", int(agent.proxy_url.rpartition(":")[2]))
     wake_ms = ask(proxy, program.host)
+    await asyncio.sleep(QUIET_SECS)
     warm_ms = statistics.median(ask(proxy, program.host) for _ in range(WARM_REQUESTS))
     if counts:
         program.own_ms.append(own_ms)
@@ -113,7 +115,7 @@ async def until_prepared(agent: Agent, deployment_id: str) -> None:
         return folder.exists()
 
     await agent.until(is_prepared, lambda done: done)
-    await asyncio.sleep(0.02)  # until the agent is quiet again
+    await asyncio.sleep(QUIET_SECS)
 
 
 def start_by_hand(command: Sequence[str], home: Path, *, path: str = "/") -> float:

@@ -11,7 +11,7 @@ from paas.core.model import Address
 from paas.engine.fine_timer import FineTimer
 from paas.engine.probes import Probe
 
-AWAKE_FOR_SECS = 0.002  # an idle virtual processor takes a tenth of this to be back, and comes back cold
+AWAKE_FOR_SECS = 0.002  # a timer is late, and by then the code is cold
 EAGER_SECS = 0.0001
 EAGER_FOR_SECS = 0.01
 QUICK_SECS = 0.001  # uvloop turns a shorter sleep into a busy spin

@@ -2,11 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from functools import partial
 
-from paas.core.actions import StartTask
+from paas.core.actions import Action, StartTask
 from paas.core.errors import Unavailable
 from paas.core.hosts import hosts_of, preview_label
 from paas.core.ids import DeploymentId, TaskId
@@ -14,15 +13,17 @@ from paas.core.live import Refusal
 from paas.core.model import Instance
 from paas.core.plan import plan
 from paas.core.ports import Driver
-from paas.core.room import Admitted, Room, admit
+from paas.core.room import Room
 from paas.core.snapshot import Snapshot
 from paas.core.states import SERVING_DEPLOYMENT, TaskState
 from paas.core.workers import stays_awake
 from paas.engine.admission import Admission
+from paas.engine.cpu_latency import CpuLatency
 from paas.engine.executor import Executor
 from paas.engine.fine_timer import FineTimer
 from paas.engine.lifecycle import Lifecycle
-from paas.engine.sleepers import Sleeper, Sleepers
+from paas.engine.sleepers import Sleepers
+from paas.engine.waker import Waker
 from paas.engine.world import World
 from paas.routes import Rules
 from paas.store import deployments, snapshots, tasks
@@ -89,35 +90,24 @@ class Reconciler:
                 await self._pass(executor, key)
             opened.set()
             group.create_task(self._resync(), name="resync")
-            with self._world.router.woken_by(partial(self._wake, executor)):
+            with CpuLatency() as latency, self._world.router.woken_by(self._waker(executor, latency).wake):
                 while True:
                     await self._pass(executor, await self._pokes.next())
 
-    def _wake(self, executor: Executor, key: DeploymentId) -> bool:
-        """Begin at once what plan() said ahead of requests that wait. No: a pass has to decide."""
-        try:
-            sleeper = self._sleepers.recall(key)
-            return sleeper is not None and self._begin(executor, sleeper)
-        except Exception:  # one deployment's trouble is not that of who asked for it
-            logger.exception("Cannot wake a deployment", extra={"event": "wake.failed", "deployment": key})
-            return False
+    def _waker(self, executor: Executor, latency: CpuLatency) -> Waker:
+        return Waker(
+            self._world,
+            sleepers=self._sleepers,
+            admission=self._admission,
+            executor=executor,
+            latency=latency,
+            begins=self._note_starts,
+        )
 
-    def _begin(self, executor: Executor, sleeper: Sleeper) -> bool:
-        stored, starts = sleeper.stored, sleeper.on_demand
-        key = stored.deployment.id
-        if not starts or executor.in_hand(key):
-            return False
-        driver = self._world.driver(stored.deployment)
-        for start in starts:
-            driver.foresee(start.task.id)
-            self._deployment_of[start.task.id] = key
-        room = self._admission.room(stored.deployment, will_start=True)
-        if admit(room, len(starts)) != Admitted(count=len(starts)):
-            return False
-        self._admission.stand(key, in_line=False)
-        executor.submit(stored, starts)
-        self._look_again(key, None)
-        return True
+    def _note_starts(self, stored: Stored, actions: Iterable[Action]) -> None:
+        for action in actions:
+            if isinstance(action, StartTask):
+                self._deployment_of[action.task.id] = stored.deployment.id
 
     async def _pass(self, executor: Executor, key: DeploymentId) -> None:
         try:
@@ -179,9 +169,7 @@ class Reconciler:
         )
         if decided.look_when_idle:
             world.router.poke_when_idle(key)
-        for action in decided.actions:
-            if isinstance(action, StartTask):
-                self._deployment_of[action.task.id] = key
+        self._note_starts(stored, decided.actions)
         self._admission.stand(key, in_line=decided.queues)
         executor.submit(stored, decided.actions)
         self._look_again(key, None if decided.look_again_at is None else decided.look_again_at - now)
