@@ -22,6 +22,7 @@ from paas.drivers.native_usage import NativeUsage
 from paas.drivers.runs import KILLED, Record, Runs
 from paas.drivers.start_script import HOST, LimitByShell, Script, Scripts, render
 from paas.drivers.watching import Watch
+from paas.launching import leftovers
 from paas.launching.cgroups import find_cgroups
 from paas.launching.users import User
 from paas.sock_diag import SocketTable
@@ -210,6 +211,10 @@ class ProcessDriver:
         if self._cgroups is not None and listener.cgroup_id is not None:
             running.group_id = running.group_id or self._cgroups.id_of(running.group)
             return listener.cgroup_id == running.group_id
+        if is_open_in(leftovers.find_children(running.launcher), listener.inode):
+            return (
+                True  # the program itself, mostly; all processes of the machine are milliseconds to look at
+            )
         members = self._ender.members_of(running)
         return await asyncio.to_thread(lambda: is_open_in(members(), listener.inode))
 
