@@ -212,9 +212,7 @@ class ProcessDriver:
             running.group_id = running.group_id or self._cgroups.id_of(running.group)
             return listener.cgroup_id == running.group_id
         if is_open_in(leftovers.find_children(running.launcher), listener.inode):
-            return (
-                True  # the program itself, mostly; all processes of the machine are milliseconds to look at
-            )
+            return True  # mostly the program itself; to look at all processes takes milliseconds
         members = self._ender.members_of(running)
         return await asyncio.to_thread(lambda: is_open_in(members(), listener.inode))
 
