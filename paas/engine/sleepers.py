@@ -24,10 +24,10 @@ MOST_KEPT = 64  # some kilobytes each
 
 @dataclass(frozen=True, slots=True)
 class Sleeper:
-    stored: Stored  # what a read would give now
-    on_demand: tuple[
-        StartTask, ...
-    ]  # what plan() would start now if requests waited; empty: it must be asked
+    """What a read would give now, and what plan() would start if requests waited; empty: it must be asked."""
+
+    stored: Stored
+    on_demand: tuple[StartTask, ...]
 
 
 class Sleepers:

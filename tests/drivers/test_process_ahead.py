@@ -8,6 +8,7 @@ import pytest
 
 from paas.core.errors import StartFailed
 from paas.core.ids import new_task_id
+from paas.core.model import TaskSpec
 from paas.core.records import replace
 from paas.drivers import launchers
 from paas.drivers.process import ProcessDriver
@@ -114,13 +115,7 @@ async def test_a_foreseen_task_can_be_started_by_the_next_agent(rig: NativeRig) 
         driver.foresee(spec.task_id)
 
     assert not launchers_of(rig)
-    async with rig.driver() as driver:
-        absent = await driver.survey()
-        await driver.start(spec)
-        await until(lambda: rig.output(spec.task_id) == "done\n")
-        await driver.forget(spec.task_id)
-
-    assert spec.task_id not in absent
+    await is_new_to_the_next_agent(rig, spec)
 
 
 async def test_a_run_chosen_but_never_told_can_be_started_again(rig: NativeRig) -> None:
@@ -129,13 +124,7 @@ async def test_a_run_chosen_but_never_told_can_be_started_again(rig: NativeRig) 
         await driver.prepare(spec)
         (rig.root / "runs" / spec.task_id / "record").write_text("launcher 999999 none\n")
 
-    async with rig.driver() as driver:
-        absent = await driver.survey()
-        await driver.start(spec)
-        await until(lambda: rig.output(spec.task_id) == "done\n")
-        await driver.forget(spec.task_id)
-
-    assert spec.task_id not in absent
+    await is_new_to_the_next_agent(rig, spec)
 
 
 async def test_runs_that_were_only_prepared_are_swept(rig: NativeRig) -> None:
@@ -145,6 +134,16 @@ async def test_runs_that_were_only_prepared_are_swept(rig: NativeRig) -> None:
 
     async with rig.driver():
         assert not (rig.root / "runs" / spec.task_id).exists()
+
+
+async def is_new_to_the_next_agent(rig: NativeRig, spec: TaskSpec) -> None:
+    async with rig.driver() as driver:
+        absent = await driver.survey()
+        await driver.start(spec)
+        await until(lambda: rig.output(spec.task_id) == "done\n")
+        await driver.forget(spec.task_id)
+
+    assert spec.task_id not in absent
 
 
 def launchers_of(rig: NativeRig) -> set[int]:

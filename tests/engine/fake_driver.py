@@ -6,6 +6,7 @@ do what the program says that is the last word of their command.
 
 import asyncio
 import contextlib
+import errno
 import itertools
 import socket
 from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -72,6 +73,7 @@ class Machine:
         self.can_freeze = True
         self.total_bytes = self.available_bytes = 2**30
         self.bytes_each = 0  # what a task takes of it
+        self.tells_memory = True
         self.hanging = 0  # starts that have not returned
         self.drivers: list[FakeDriver] = []
         self._starts_allowed = asyncio.Event()
@@ -82,6 +84,9 @@ class Machine:
         return self.programs.setdefault(name, Program())
 
     def memory(self) -> HostMemory:
+        """Say what it has. Raises OSError while it does not tell."""
+        if not self.tells_memory:
+            raise OSError(errno.EIO, "it does not tell")
         taken = len(self.up()) * self.bytes_each
         return HostMemory(total_bytes=self.total_bytes, available_bytes=self.available_bytes - taken)
 

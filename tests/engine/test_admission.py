@@ -9,6 +9,7 @@ from paas.core.records import replace
 from paas.core.spec import Idle, Resources, Spec
 from paas.core.states import TaskState
 from paas.engine.admission import SAMPLE_SECS, read_host_memory
+from paas.engine.reconciler import AGAIN_AFTER_SECS
 from paas.engine.world import EngineSettings
 from tests.engine.fake_driver import Machine, Program
 from tests.engine.jumping_loop import jump
@@ -180,6 +181,26 @@ async def test_what_others_start_with_at_the_same_time_is_counted(small: Engine)
 
     assert first.upstream is not None
     assert second.refusal is not None
+
+
+async def test_a_request_waits_until_memory_can_be_read_again(
+    small: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine = small.machine
+    await small.asleep("hello", SPEC)
+    await small.until_quiet()
+    jump(2 * SAMPLE_SECS)
+    machine.tells_memory = False
+
+    request = small.ask("hello")
+
+    await until(lambda: "Cannot look at a deployment" in caplog.text)
+    assert "Cannot wake a deployment" in caplog.text  # by the request itself, which was not hurt
+    assert not request.answers
+    machine.tells_memory = True
+    jump(AGAIN_AFTER_SECS)
+    await until(lambda: request.answers)
+    assert request.upstream is not None
 
 
 def test_what_the_host_has_of_memory_is_read_as_the_kernel_tells_it() -> None:
