@@ -100,7 +100,7 @@ class Ender:
         """Wait until a young task's program has signals of its own: its launcher only notes them."""
         members = self.members_of(running)
         while time.monotonic() < running.started_at + YOUNG_S and not running.ended.is_set():
-            if await asyncio.to_thread(_hears, running.launcher, members):
+            if await asyncio.to_thread(hears, running.launcher, members):
                 return
             await _ends_within(running, LOOK_EVERY_S)
 
@@ -115,12 +115,11 @@ class Ender:
         ]
 
 
-def _hears(launcher: int, members: Callable[[], list[int]]) -> bool:
+def hears(launcher: int, members: Callable[[], list[int]]) -> bool:
     """Say whether a task has a process that is more than a copy of its launcher. Blocks."""
-    program = _program(launcher)
-    return any(
-        pid != launcher and not (_program(pid) == program and _catches_the_end(pid)) for pid in members()
-    )
+    others = [pid for pid in members() if pid != launcher]
+    program = _program(launcher)  # not before: a launcher without a child may be what becomes the shell
+    return any(not (_program(pid) == program and _catches_the_end(pid)) for pid in others)
 
 
 def _program(pid: int) -> str:

@@ -3,12 +3,15 @@
 import asyncio
 import os
 import signal
+import subprocess
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from paas.drivers.ending import hears
 from paas.drivers.process import ProcessDriver
+from paas.launching import leftovers
 from tests import programs
 from tests.contract.rigs import NativeRig, descriptors, is_alive, processes_of
 from tests.waiting import until
@@ -25,6 +28,23 @@ async def test_a_task_stopped_at_once_ends_at_once(driver: ProcessDriver, rig: N
             await driver.stop(spec.task_id, grace=GRACE)
 
         assert processes_of(spec.task_id) == []
+
+
+def test_the_copy_of_a_launcher_that_has_just_become_a_shell_is_not_the_program() -> None:
+    script = "read -r _; exec dash -c 'trap : TERM; (trap : TERM; echo copied; read -r _)'"
+    with subprocess.Popen(["bash", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as launcher:
+
+        def members() -> list[int]:
+            """Let it become the other shell, and fork its copy, only now."""
+            assert launcher.stdin
+            assert launcher.stdout
+            launcher.stdin.write(b"\n")
+            launcher.stdin.flush()
+            assert launcher.stdout.readline() == b"copied\n"
+            (copy,) = leftovers.find_children(launcher.pid)
+            return [launcher.pid, copy]
+
+        assert not hears(launcher.pid, members)
 
 
 async def test_a_stopped_process_ends_when_asked(driver: ProcessDriver, rig: NativeRig) -> None:
