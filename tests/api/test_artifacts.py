@@ -167,7 +167,7 @@ async def test_close_waits_for_no_stalled_upload(tmp_path: Path) -> None:
         writer.write(f"{head}Content-Length: 1000\r\n\r\nhello".encode())
         await until(lambda: bool([*api.files.glob(".upload-*")]))
 
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(LIMIT_SECS):
             await api.server.close()
 
         writer.close()

@@ -18,20 +18,24 @@ def asked() -> int:
     return int(latency)
 
 
+def nobody_asks() -> bool:
+    """Say whether nobody on this machine does: an agent that wakes an app does so for a moment."""
+    return asked() > 0
+
+
 async def test_the_kernel_is_asked_for_a_moment() -> None:
     require_root()
     if not DEVICE.exists():
         leave_out(f"needs {DEVICE}, which containers seldom have")
-    before = asked()
     with CpuLatency() as latency:
         latency.hold(MOMENT_SECS)
         assert asked() == 0
 
-        await until(lambda: asked() == before)
+        await until(nobody_asks)
 
         latency.hold(LONG_SECS)
         assert asked() == 0
-    assert asked() == before
+    await until(nobody_asks)
 
 
 async def test_a_hold_is_made_longer_by_the_next(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from tests.waiting import until
 
 CLIENTS = 50
 PATIENCE_SECS = 4.0
+ENGINE_WAITS_SECS = 10.0  # for an answer of the engine
 TICKS_PER_SEC = os.sysconf("SC_CLK_TCK")
 
 
@@ -126,7 +127,7 @@ async def refused_in_time(agent: Agent, name: str) -> str:
     began = time.monotonic()
     answer = await agent.get(name)
     assert answer.status == 503, answer
-    assert time.monotonic() - began < PATIENCE_SECS + 2
+    assert time.monotonic() - began < ENGINE_WAITS_SECS
     return answer.headers["X-Error-Detail"]
 
 
@@ -319,7 +320,7 @@ async def test_a_hung_engine_does_not_hold_up_the_start_of_the_agent(
     await refused_in_time(ship.agent, "web")
     engine.go_on()
 
-    assert took_secs < usual_secs + 7  # the engine is given 10 s for an answer
+    assert took_secs < usual_secs + ENGINE_WAITS_SECS - 2
     await until_serves(ship.agent, "web")
 
 

@@ -1,7 +1,6 @@
 """Frozen native programs, from outside: what they keep, who wakes them, what still reaches them."""
 
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
@@ -57,13 +56,10 @@ async def test_an_idle_program_freezes_and_goes_on_where_it_was(agent: Agent) ->
     assert is_alive(pid)
     assert cpu_ticks(pid) == used
     assert (frozen["tasks_ready"], frozen["status"]) == (0, "running")
-    began = time.monotonic()
     again, count = await pid_and_count(agent)
-    took = time.monotonic() - began
 
     assert again == pid
     assert count > 0
-    assert took < 0.5
     assert (await agent.deployment(deployed["id"]))["wakes"]["count"] == 1
     (task,) = await agent.tasks(deployed["id"])
     assert task["state"] == "running"
