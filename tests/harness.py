@@ -49,18 +49,18 @@ class Agent:
     """One state directory, and the agent process that holds it at the moment."""
 
     state: Path
+    api_url: str
+    proxy_url: str
     flags: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     uid: int | None = None  # of another user than the test's, without privileges
-    api_url: str = ""
-    proxy_url: str = ""
     process: subprocess.Popen[str] | None = None
     session: aiohttp.ClientSession | None = None
 
     # The process
 
     def start(self) -> None:
-        """Start the agent and wait until it listens; the same ports as before after a restart."""
+        """Start the agent and wait until it listens."""
         with (self.state / "agent.log").open("a") as log:
             as_user = () if self.uid is None else _as_user(self.uid)
             self.process = subprocess.Popen(
@@ -68,8 +68,8 @@ class Agent:
                     *as_user,
                     *(sys.executable, "-m", "paas", "serve", "--state", str(self.state)),
                     *("--config", str(self.state / "config.toml")),
-                    *("--api", self.api_url.removeprefix("http://") or "127.0.0.1:0"),
-                    *("--proxy", self.proxy_url.removeprefix("http://") or "127.0.0.1:0"),
+                    *("--api", self.api_url.removeprefix("http://")),
+                    *("--proxy", self.proxy_url.removeprefix("http://")),
                     *self.flags,
                 ],
                 stdout=subprocess.PIPE,
@@ -225,7 +225,10 @@ def _as_user(uid: int) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def own_ports() -> Iterator[tuple[int, int]]:
-    """Lend a range of ports for tasks that no other test's agent uses at the same time."""
+    """Lend a range of ports that no other test uses at the same time, also while its agent is dead.
+
+    They are none of those that the kernel gives to whoever asks for any.
+    """
     folder = Path(tempfile.gettempdir(), "paas-test-ports")
     folder.mkdir(exist_ok=True)
     for number in range(PORT_RANGES):
@@ -253,12 +256,13 @@ async def running(
     state.chmod(0o755)
     with own_ports() as (first, last):
         (state / "config.toml").write_text(
-            f"[tasks]\nfirst_port = {first}\nlast_port = {last - TCP_PORTS}\n"
+            f"[tasks]\nfirst_port = {first + 2}\nlast_port = {last - TCP_PORTS}\n"
             f"[proxy]\ntcp_first_port = {last - TCP_PORTS + 1}\ntcp_last_port = {last}\n{settings}"
         )
         if uid is not None:
             os.chown(state, uid, uid)
-        async with _running(Agent(state, flags, environment or {}, uid)) as agent:
+        urls = (f"http://127.0.0.1:{first}", f"http://127.0.0.1:{first + 1}")
+        async with _running(Agent(state, *urls, flags, environment or {}, uid)) as agent:
             yield agent
 
 
