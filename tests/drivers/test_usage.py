@@ -25,7 +25,7 @@ BUSY = {"MEGABYTES": str(HELD), "SECONDS_OF_CPU": str(BURNT_SECS)}
 
 
 async def test_a_task_that_burns_and_holds_is_seen_to(driver: ProcessDriver, rig: NativeRig) -> None:
-    spec = rig.spec(programs.BUSY, env=BUSY)
+    spec = rig.spec(programs.BUSY, env=BUSY, port=0)  # any: other tests run it at the same time
     await driver.start(spec)
     await until(lambda: "held" in rig.output(spec.task_id))
 
@@ -39,7 +39,7 @@ async def test_a_task_that_burns_and_holds_is_seen_to(driver: ProcessDriver, rig
 async def test_what_an_ended_task_used_is_known_until_it_is_forgotten(
     driver: ProcessDriver, rig: NativeRig
 ) -> None:
-    spec = rig.spec(programs.BUSY, env=BUSY)
+    spec = rig.spec(programs.BUSY, env=BUSY, port=0)
     await driver.start(spec)
     await until(lambda: "held" in rig.output(spec.task_id))
 
