@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 from contextlib import aclosing
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,10 +15,10 @@ from paas.launching.limits import memory_by_rlimit
 from paas.task_logs import TaskLogs
 from tests import programs
 from tests.contract.rigs import NOBODY, NativeRig, processes_of
+from tests.contract.test_driver import until_exited
 from tests.requirements import require_root
 from tests.waiting import until
 
-GRACE = timedelta(seconds=5)
 AWKWARD = {
     "PLAIN": "value",
     "EMPTY": "",
@@ -124,8 +123,8 @@ async def test_home_stays_and_the_temporary_folder_goes(driver: ProcessDriver, r
     command = ("sh", "-c", 'echo "$(cat "$HOME/seen" 2>&1)"; echo kept > "$HOME/seen"; touch "$TMPDIR/x"')
     first, second = (rig.spec(programs.CRASH, command=command) for _ in range(2))
     await driver.start(first)
-    await until(lambda: "No such file" in rig.output(first.task_id))
-    await driver.stop(first.task_id, grace=GRACE)
+    await until_exited(driver, first.task_id)
+    assert "No such file" in rig.output(first.task_id)
     await driver.forget(first.task_id)
 
     await driver.start(second)
