@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests import docker_engine
 from tests.harness import Agent, running
@@ -23,7 +24,14 @@ def pytest_configure(config: pytest.Config) -> None:
     # What is ignored stays so in every program that a test starts, and shells ignore it for whatever
     # runs in their background; a handler does not.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    _let_examples_take_their_time()
     _name_engine(config)
+
+
+def _let_examples_take_their_time() -> None:
+    """Set no deadline for an example of Hypothesis: the 200 ms of its default are the machine's to give."""
+    settings.register_profile("untimed", deadline=None)
+    settings.load_profile("untimed")
 
 
 def _name_engine(config: pytest.Config) -> None:
