@@ -48,8 +48,11 @@ async def run(
             resource.prlimit(pid, resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
         tail = await _tail(stream)  # ends when the last of its children has closed it
         await _until_ended(pid)
-    finally:
-        code = await _end(pid, stream)
+    except BaseException:
+        await _end(pid, stream)
+        raise
+    finally:  # nothing is waited for here: a cancel would leave the process to nobody
+        code = _reap(pid)
         transport.close()
     return Ended(code=code, errors=tail.decode("utf-8", "replace"))
 
@@ -70,19 +73,28 @@ def _spawn(command: tuple[str, ...], environment: Mapping[str, str], output: Pat
     )
 
 
-async def _end(pid: int, stream: asyncio.StreamReader) -> int:
-    """Kill what is left of the session and give the exit code of its leader.
-
-    The leader is waited for last: until then its number can mean no other session.
-    """
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
+async def _end(pid: int, stream: asyncio.StreamReader) -> None:
+    """Kill what is left of the session, and wait until it is gone."""
+    _kill(pid)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(END_SECS):
             await _until_ended(pid)
             await _tail(stream)
-    _, status = os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222 - it does not wait
+
+
+def _reap(pid: int) -> int:
+    """Kill what is left of the session and give the exit code of its leader, which has ended.
+
+    The leader is waited for last: until then its number can mean no other session.
+    """
+    _kill(pid)
+    _, status = os.waitpid(pid, os.WNOHANG)
     return os.waitstatus_to_exitcode(status)
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 async def _tail(stream: asyncio.StreamReader) -> bytes:

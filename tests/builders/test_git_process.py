@@ -1,0 +1,34 @@
+"""What is left of a program that was run, in whatever moment its caller was cancelled."""
+
+import asyncio
+import os
+import threading
+from itertools import count
+from pathlib import Path
+
+from paas.builders import git_process
+
+
+async def test_a_cancel_after_its_end_leaves_no_process_either(tmp_path: Path) -> None:
+    before = children()
+
+    for turns in count():
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(
+                git_process.run(("/bin/true",), {}, output=tmp_path / "output", file_bytes=1024)
+            )
+            while not (made := children() - before):  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0)
+            for pid in made:
+                os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222 - the loop must not see it yet
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            running.cancel()
+        assert not children() - before, f"cancelled {turns} turns of the loop after the program had ended"
+        if not running.cancelled():
+            break
+
+
+def children() -> set[int]:
+    listed = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text()
+    return {int(pid) for pid in listed.split()}
