@@ -111,6 +111,25 @@ class Request:
             self.refusal = answer
 
 
+class SeenPokes(Pokes):
+    """Says whether all deployments that were poked have been looked at, to the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_awaited = False
+
+    @property
+    def all_seen(self) -> bool:
+        return self._is_awaited and not self._keys
+
+    async def next(self) -> DeploymentId:
+        self._is_awaited = True
+        try:
+            return await super().next()
+        finally:
+            self._is_awaited = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
     """What a test asks of, and sees of, an engine that runs."""
@@ -120,7 +139,7 @@ class Engine:
     router: Router
     machine: Machine
     commands: Commands
-    pokes: Pokes
+    pokes: SeenPokes
     opened: asyncio.Event
 
     async def app(self, name: str = "hello") -> App:
@@ -206,7 +225,7 @@ class Engine:
             calm = 0
             while calm < CALM_TURNS:
                 names = {task.get_name().partition(" ")[0] for task in asyncio.all_tasks()}
-                calm = 0 if self.pokes._keys or names & actions else calm + 1
+                calm = calm + 1 if self.pokes.all_seen and not names & actions else 0
                 await asyncio.sleep(PAUSE_SECS)
 
     async def until_quiet_but_for(self, starts: int) -> None:
@@ -215,7 +234,7 @@ class Engine:
             calm = 0
             while calm < CALM_TURNS:
                 names = [task.get_name().partition(" ")[0] for task in asyncio.all_tasks()]
-                is_calm = not self.pokes._keys and names.count("StartTask") == starts
+                is_calm = self.pokes.all_seen and names.count("StartTask") == starts
                 calm = calm + 1 if is_calm and "CreateTasks" not in names else 0
                 await asyncio.sleep(PAUSE_SECS)
 
@@ -269,7 +288,7 @@ async def running(
     settings: EngineSettings | None = None,
 ) -> AsyncIterator[Engine]:
     """Run an engine over the state in a folder and what runs on a machine; leaving it is its death."""
-    clock, pokes = LoopClock(), Pokes()
+    clock, pokes = LoopClock(), SeenPokes()
     router = Router(clock, pokes.poke)
     files = ArtifactFiles(folder / "artifacts", 2**20)
     async with Database.open(folder / "paas.db") as database, FakeDriver(machine) as driver:
