@@ -169,18 +169,18 @@ async def test_what_others_start_with_at_the_same_time_is_counted(small: Engine)
     machine = small.machine
     for name in ("one", "two"):
         await small.asleep(name, SPEC)
-    await small.until_quiet()  # what is still being prepared would be started later than the other
+    await small.until_quiet()
     machine.programs["good"] = Program(hangs=True)
     available(machine, 250)  # room for one
 
-    first, second = small.ask("one"), small.ask("two")
-    await until(lambda: second.answers)
+    # What was read while somebody committed is not kept: the first that asks may have to wait for a pass.
+    requests = [small.ask(name) for name in ("one", "two")]
+    await until(lambda: any(request.answers for request in requests))
     available(machine, 900)
     machine.let_start()
-    await until(lambda: first.answers)
+    await until(lambda: all(request.answers for request in requests))
 
-    assert first.upstream is not None
-    assert second.refusal is not None
+    assert sorted(request.upstream is not None for request in requests) == [False, True]
 
 
 async def test_a_request_waits_until_memory_can_be_read_again(
