@@ -12,8 +12,9 @@ from paas.core.records import replace
 from paas.core.spec import RELEASE, WEB
 from paas.core.states import DeploymentState
 from paas.engine.lifecycle import Lifecycle
+from paas.engine.routing import route
 from paas.engine.world import World
-from paas.store import apps, deployments, tasks, transitions
+from paas.store import apps, deployments, snapshots, tasks, transitions
 from paas.store.database import Tx
 from paas.store.snapshots import Stored
 
@@ -112,11 +113,15 @@ class Deploying:
                     reason=f"version {deployment.version} took over",
                     slept_at=now,
                 )
+            changed = await snapshots.read(tx, deployment.id)
+        if changed is not None:
+            # Not by a pass, which others may hold up: who reads that it runs, and asks, gets its answer.
+            route(world, changed)
         logger.info(
             "Deployment is active",
             extra={"event": "deployment.active", "app": stored.app.name, "deployment": deployment.id},
         )
-        # The new one claims its hosts first; the others then drop theirs and drain.
+        # The new one has its hosts; the others now drop theirs and drain.
         world.poke(deployment.id)
         for other in current.values():
             world.poke(other)

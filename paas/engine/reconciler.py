@@ -7,7 +7,6 @@ from datetime import timedelta
 
 from paas.core.actions import Action, StartTask
 from paas.core.errors import Unavailable
-from paas.core.hosts import hosts_of, preview_label
 from paas.core.ids import DeploymentId, TaskId
 from paas.core.live import Refusal
 from paas.core.model import Instance
@@ -22,10 +21,10 @@ from paas.engine.cpu_latency import CpuLatency
 from paas.engine.executor import Executor
 from paas.engine.fine_timer import FineTimer
 from paas.engine.lifecycle import Lifecycle
+from paas.engine.routing import route
 from paas.engine.sleepers import Sleepers
 from paas.engine.waker import Waker
 from paas.engine.world import World
-from paas.routes import Rules
 from paas.store import deployments, snapshots, tasks
 from paas.store.snapshots import Stored
 
@@ -159,7 +158,7 @@ class Reconciler:
         decided = plan(found, now)
         if decided.routed:
             if sleeper is None:  # else it was routed before it was kept, and nothing changed since
-                self._route(stored)
+                route(world, stored)
                 self._sleepers.keep(stored, found, now, commits)
             world.router.refuse(key, decided.refusal)
         else:
@@ -188,25 +187,6 @@ class Reconciler:
         )
         self._admission.note(stored.deployment, tasks=alive)
 
-    def _route(self, stored: Stored) -> None:
-        deployment = stored.deployment
-        self._world.router.route(
-            deployment.id,
-            deployment.app_id,
-            hosts_of(
-                preview=preview_label(stored.app.name, deployment.sha, deployment.environment),
-                domain=self._world.settings.domain,
-                app_subdomain=stored.app.subdomain if stored.serves_app else None,
-                environment=stored.environment_label,
-            ),
-            Rules(
-                health_path=deployment.spec.networking.health_path,
-                speaks_http=deployment.spec.networking.protocol == "http",
-                wake_policy=stored.app.wake_policy,
-            ),
-        )
-        self._world.router.route_port(deployment.id, stored.tcp_port, takes=stored.takes_port)
-
     def _look_again(self, key: DeploymentId, delay: float | None) -> None:
         timer = self._timers.pop(key, None)
         if timer is not None:
@@ -219,7 +199,7 @@ class Reconciler:
         key = stored.deployment.id
         self._admission.stand(key, in_line=False)
         if stored.deployment.state in SERVING_DEPLOYMENT:
-            self._route(stored)
+            route(self._world, stored)
             if not self._world.router.published(key):
                 until = self._world.clock.now() + UNREACHABLE_AGAIN_SECS
                 self._world.router.refuse(key, Refusal(reason=error.message, until=until))

@@ -75,6 +75,8 @@ class Machine:
         self.bytes_each = 0  # what a task takes of it
         self.tells_memory = True
         self.hanging = 0  # starts that have not returned
+        self.may_be_seen = asyncio.Event()  # else whoever looks at it hangs
+        self.may_be_seen.set()
         self.drivers: list[FakeDriver] = []
         self._starts_allowed = asyncio.Event()
         self._pids = itertools.count(1000)
@@ -223,6 +225,7 @@ class FakeDriver:
         return await self.look(list(self._machine.runs))
 
     async def look(self, task_ids: Iterable[TaskId]) -> Mapping[TaskId, Instance]:
+        await self._machine.may_be_seen.wait()
         runs = self._machine.runs
         return {task_id: runs[task_id].instance() for task_id in task_ids if task_id in runs}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from paas.core.ids import AppId, DeploymentId, new_task_id
-from paas.core.model import TaskSpec
+from paas.core.model import Deployment, TaskSpec
 from paas.core.spec import Spec
 from paas.core.states import DeploymentState, TaskState
 from tests.engine.fake_driver import FakeDriver, Machine, Program
@@ -234,6 +234,22 @@ async def test_of_two_versions_ready_at_once_the_newer_one_stays_current(engine:
         assert (await engine.deployment(newer.id)).state is DeploymentState.ACTIVE
 
 
+async def test_a_new_version_answers_as_soon_as_it_is_active_whatever_holds_up_a_look_at_it(
+    engine: Engine,
+) -> None:
+    old = await engine.served()
+
+    def hold_up(touched: frozenset[str]) -> None:
+        if "deployment.active" in touched:
+            engine.machine.may_be_seen.clear()
+
+    engine.database.after_commit.append(hold_up)
+    new = await engine.until_state(await engine.deploy_again(old), DeploymentState.ACTIVE)
+
+    await until(lambda: _leads_to(engine, new))
+    engine.machine.may_be_seen.set()
+
+
 async def test_each_failure_in_a_row_is_followed_by_a_longer_pause(engine: Engine) -> None:
     await engine.asleep()
     engine.machine.programs["good"] = Program(exits=3)
@@ -251,3 +267,8 @@ async def test_each_failure_in_a_row_is_followed_by_a_longer_pause(engine: Engin
         await until(lambda second=second: second.refusal)  # type: ignore[misc]  # likewise
         assert len(engine.machine.started) == count, "traffic starts nothing before its time"
         jump(0.6)
+
+
+def _leads_to(engine: Engine, deployment: Deployment) -> bool:
+    entry = engine.router.resolve("hello-default.localhost")
+    return entry is not None and entry.deployment_id == deployment.id
