@@ -122,6 +122,7 @@ async def test_a_program_that_is_not_there_cannot_start(driver: Driver, rig: Rig
 async def test_stop_asks_first(driver: Driver, rig: Rig) -> None:
     spec = rig.waiting()
     await driver.start(spec)
+    await rig.until_up(spec)  # the first process of a container is deaf to what it does not yet expect
 
     first = await driver.stop(spec.task_id, grace=GRACE)
     second = await driver.stop(spec.task_id, grace=GRACE)
@@ -195,14 +196,16 @@ async def test_forgetting_a_task_that_runs_ends_it(driver: Driver, rig: Rig) -> 
 async def test_tasks_of_a_dead_agent_are_adopted_and_stopped(rig: Rig) -> None:
     specs = [rig.waiting(), rig.stubborn(), rig.ending(7)]
     pids = await rig.start_and_die(specs)
-    await rig.until_up(specs[1])
+    for spec in specs[:2]:
+        await rig.until_up(spec)
 
     async with rig.driver() as driver:
         await until_exited(driver, specs[2].task_id)
         found = await driver.survey()
         again = [await driver.start(spec) for spec in specs]
         hints = driver.hints()
-        codes = [await driver.stop(spec.task_id, grace=SHORT) for spec in specs]
+        graces = (GRACE, SHORT, SHORT)
+        codes = [await driver.stop(s.task_id, grace=grace) for s, grace in zip(specs, graces, strict=True)]
         stopped, hinted = {spec.task_id for spec in specs[:2]}, set[TaskId]()
         async with asyncio.timeout(10):
             while not stopped <= hinted:  # the one that ends may have been seen alive before

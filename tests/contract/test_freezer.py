@@ -102,7 +102,7 @@ async def test_another_driver_finds_it_frozen_thaws_it_and_stops_it(rig: Rig) ->
     async with rig.driver() as second:
         found = await second.survey()
         thawed = await freezer(second).thaw(one.task_id)
-        codes = [await second.stop(spec.task_id, grace=SHORT) for spec in (one, two)]
+        codes = [await second.stop(one.task_id, grace=GRACE), await second.stop(two.task_id, grace=SHORT)]
         for spec in (one, two):
             await second.forget(spec.task_id)
 
