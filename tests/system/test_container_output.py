@@ -61,7 +61,7 @@ async def test_an_agent_that_is_killed_again_and_again_loses_and_repeats_no_line
 
 
 async def test_the_last_words_of_a_container_are_kept(ship: Hull) -> None:
-    script = "httpd -p $PORT -h /www; trap 'echo bye; exit 0' TERM; while :; do sleep 0.1; done"
+    script = "trap 'echo bye; exit 0' TERM; httpd -p $PORT -h /www; while :; do sleep 0.1; done"
     deployed = await ship.asleep("talker", ship.image(script))
 
     assert await ship.agent.logs(deployed["id"]) == ["bye"]
