@@ -22,7 +22,7 @@ from paas.drivers.docker_frames import LOST
 from paas.drivers.docker_output import output
 from paas.log_copy import LogCopy
 from tests.contract.docker_rig import DockerRig
-from tests.docker_engine import engine_socket
+from tests.docker_engine import ask, engine_socket
 from tests.harness import REPOSITORY
 from tests.waiting import until
 
@@ -207,11 +207,13 @@ async def test_lines_that_the_engine_dropped_while_nobody_copied_are_told(
 ) -> None:
     """The engine keeps two files of ten mebibytes."""
     block = "for j in $BLOCK; do echo $LINE; done"
-    flood = f"echo first; sleep 1; i=0; while [ $i -lt 24 ]; do i=$((i+1)); {block}; done"
-    spec = rig.spec(flood, env={"LINE": 1000 * "x", "BLOCK": " ".join(map(str, range(1000)))})
+    told = "go=; trap go=1 USR1; echo first; while [ -z $go ]; do sleep 0.1; done"
+    flood = f"i=0; while [ $i -lt 24 ]; do i=$((i+1)); {block}; done"
+    spec = rig.spec(f"{told}; {flood}", env={"LINE": 1000 * "x", "BLOCK": " ".join(map(str, range(1000)))})
     task_id = await started(driver, spec)
     async with contextlib.aclosing(driver.output(task_id, "")) as pieces:
         cursor, first = await anext(pieces)
+    ask(rig.socket, "POST", f"/containers/{name_of(task_id)}/kill?signal=USR1")
     await until(lambda: rig.inspect(task_id)["State"]["Status"] == "exited", limit_s=60)
 
     rest = await written(driver, task_id, cursor)
