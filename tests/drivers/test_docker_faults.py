@@ -96,9 +96,9 @@ async def test_a_hung_engine_makes_nobody_wait_for_long(own_rig: DockerRig, fold
         hang_engine(folder)
         try:
             async with asyncio.timeout(20):
-                with pytest.raises(Unavailable, match="did not answer within 3 s"):
+                with pytest.raises(Unavailable, match=r"did not answer within [345] s"):
                     await driver.survey()
-                with pytest.raises(Unavailable, match="did not answer within 5 s"):
+                with pytest.raises(Unavailable, match=r"did not answer within [567] s"):
                     await driver.start(sleeper)
                 assert await driver.look([spec.task_id]) == {spec.task_id: started}
         finally:
