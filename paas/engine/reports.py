@@ -19,7 +19,7 @@ from paas.core.urls import PublicUrls
 from paas.engine.sources import git_token
 from paas.github.place import Later, Place
 from paas.store import apps, builds, deployments, environments, reports, source_configs
-from paas.store.database import Database
+from paas.store.database import Database, Reader
 from paas.vault import Vault
 
 logger = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ class Reports:
         found = await reports.all_open(reader)
         self._are_open = bool(found)
         now = self._world.clock.now()
-        news = [each for each in [await self._news(report) for report in found] if each is not None]
+        news = [each for each in [await self._untold(report) for report in found] if each is not None]
         due = [each for each in news if each.report.try_at <= now]
         if due:
             async with self._world.connected() as host:
@@ -113,25 +113,30 @@ class Reports:
             return 0.0
         return min((each.report.try_at - now for each in news), default=None)
 
-    async def _news(self, report: Report) -> _News | None:
+    async def _untold(self, report: Report) -> _News | None:
         """Say what GitHub does not know yet; forgets a report of which there is nothing more to tell."""
-        reader = self._world.database.reader
-        app = await apps.get(reader, report.app_id)
-        config = await source_configs.get(reader, report.app_id)
-        news = None
-        if app is not None and config is not None and self._may_tell(config):
-            news = await (self._of_commit if report.build_id else self._of_preview)(report, app, config)
+        news = await self._news(self._world.database.reader, report)
         if news is None:
             async with self._world.database.record() as tx:
-                await reports.delete(tx, report)
+                if await self._news(tx, report) is None:
+                    await reports.delete(tx, report)
             return None
         return None if news.text == report.told else news
+
+    async def _news(self, reader: Reader, report: Report) -> _News | None:
+        """Say what is true of a report; None if there is nothing to tell."""
+        app = await apps.get(reader, report.app_id)
+        config = await source_configs.get(reader, report.app_id)
+        if app is None or config is None or not self._may_tell(config):
+            return None
+        return await (self._of_commit if report.build_id else self._of_preview)(reader, report, app, config)
 
     def _may_tell(self, config: SourceConfig) -> bool:
         return config.has_token and is_served_by(config.repository_url, self._world.api_url)
 
-    async def _of_commit(self, report: Report, app: App, config: SourceConfig) -> _News | None:
-        reader = self._world.database.reader
+    async def _of_commit(
+        self, reader: Reader, report: Report, app: App, config: SourceConfig
+    ) -> _News | None:
         build = None if report.build_id is None else await builds.get(reader, report.build_id)
         if build is None:
             return None
@@ -145,11 +150,13 @@ class Reports:
             is_last=found.state != "pending",
             standing=found,
             environment=build.environment,
-            url=await self._url(app, build.environment),
+            url=await self._url(reader, app, build.environment),
         )
 
-    async def _of_preview(self, report: Report, app: App, config: SourceConfig) -> _News | None:
-        reader, number = self._world.database.reader, report.pull_request or 0
+    async def _of_preview(
+        self, reader: Reader, report: Report, app: App, config: SourceConfig
+    ) -> _News | None:
+        number = report.pull_request or 0
         build = await reports.newest_build(reader, app.id, number)
         if build is None:
             return None
@@ -157,7 +164,7 @@ class Reports:
         found = words.standing(build, made)
         environment = await environments.get(reader, app.id, build.environment)
         is_gone = environment is None or environment.pull_request != number
-        url = await self._url(app, build.environment)
+        url = await self._url(reader, app, build.environment)
         commit = build.source.commit or build.source.ref or ""
         return _News(
             report=report,
@@ -170,9 +177,9 @@ class Reports:
             url=url,
         )
 
-    async def _url(self, app: App, slug: str) -> str:
+    async def _url(self, reader: Reader, app: App, slug: str) -> str:
         """Say where an environment is, or was; the app's own host where it has none."""
-        environment = await environments.get(self._world.database.reader, app.id, slug)
+        environment = await environments.get(reader, app.id, slug)
         label = environment.label if environment is not None else None
         urls = self._world.urls()
         return urls.of(f"{label or app.subdomain}.{urls.domain}")
@@ -191,7 +198,8 @@ class Reports:
             await self._put_off(news, error)
             return
         async with self._world.database.record() as tx:
-            if news.is_last:
+            after = await self._news(tx, report)
+            if news.is_last and (after is None or after.is_last):  # else it was opened again meanwhile
                 await reports.delete(tx, report)
             else:
                 await reports.note_told(tx, report, news.text, comment_id=comment_id)

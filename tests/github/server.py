@@ -41,6 +41,9 @@ class GitHub:
     failures: list[tuple[int, dict[str, str]]] = field(default_factory=list)  # of the next requests
     refused: int = 0  # requests without the token
     heard: list[str] = field(default_factory=list)
+    stalls: bool = False  # does what it is asked, and answers once it is released
+    stalled: threading.Event = field(default_factory=threading.Event)  # set when somebody waits for that
+    released: threading.Event = field(default_factory=threading.Event)
 
     def states_of(self, commit: str) -> list[str]:
         return [told.state for told in self.states if told.commit == commit]
@@ -58,6 +61,9 @@ def serving(repository: str) -> Iterator[GitHub]:
             body = json.loads(self.rfile.read(length)) if length else None
             github.heard.append(f"{self.command} {self.path}")
             status, headers, answer = _answer(github, self.command, self.path, dict(self.headers), body)
+            if github.stalls:
+                github.stalled.set()
+                github.released.wait()
             raw = json.dumps(answer).encode()
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # whoever asked was ended
                 self.send_response(status)
@@ -79,6 +85,7 @@ def serving(repository: str) -> Iterator[GitHub]:
     try:
         yield github
     finally:
+        github.released.set()
         server.shutdown()
         thread.join()
         server.server_close()

@@ -195,6 +195,24 @@ async def test_a_comment_that_somebody_deleted_is_written_anew(api: Api, github:
     assert "`bbbbbbb`" in github.comments[0].texts[0]
 
 
+async def test_a_pull_request_that_is_reopened_during_its_farewell_is_told_of(
+    api: Api, github: GitHub
+) -> None:
+    await app_of(api)
+
+    async with telling(api, github):
+        await propose(api)
+        await until_open(api, lambda found: all(each.told for each in found))
+        github.stalls = True
+        await propose(api, "closed")
+        await until(github.stalled.is_set)
+        await propose(api, "reopened", SECOND)
+        github.released.set()
+        await until(lambda: "`bbbbbbb` is being built" in github.comments[0].texts[-1])
+
+    assert "gone" in github.comments[0].texts[-2]
+
+
 async def test_what_fails_is_told_again_later(api: Api, github: GitHub) -> None:
     await app_of(api)
     github.failures += [(502, {}), (403, {"Retry-After": "0"}), (429, {"Retry-After": "0"})]
