@@ -68,17 +68,14 @@ class BuildProcess:
         end = _Once(self._containment, pid)
         lines = BuildLines(self._limits.output_bytes)
         try:
-            with gate:
-                await asyncio.to_thread(self._containment.hold, pid, self._limits.processes)
-                gate.write(b"\n")
-            async with (
-                children.reading(output) as stream,
-                self._watched(pid),
-                asyncio.TaskGroup() as group,
-            ):
-                group.create_task(_print(stream, lines, report), name="output of a build")
-                await children.until_ended(pid)
-                await end.now()  # what it left behind holds the pipe open
+            async with children.reading(output) as stream:
+                with gate:
+                    await self._hold(pid)
+                    gate.write(b"\n")
+                async with self._watched(pid), asyncio.TaskGroup() as group:
+                    group.create_task(_print(stream, lines, report), name="output of a build")
+                    await children.until_ended(pid)
+                    await end.now()  # what it left behind holds the pipe open
         except BaseExceptionGroup as errors:
             raise _leaf(errors) from errors
         finally:
@@ -106,6 +103,15 @@ class BuildProcess:
             os.close(gate_reader)
             os.close(writer)
         return pid, os.fdopen(gate_writer, "wb", buffering=0), reader
+
+    async def _hold(self, pid: int) -> None:
+        """Limit the build. Nothing more is done to its process after this, also after a cancel."""
+        loop = asyncio.get_running_loop()
+        holding = loop.run_in_executor(None, self._containment.hold, pid, self._limits.processes)
+        try:
+            await asyncio.shield(holding)
+        finally:
+            await asyncio.wait([holding])
 
     @contextlib.asynccontextmanager
     async def _watched(self, pid: int) -> AsyncIterator[None]:
