@@ -11,6 +11,7 @@ from tests.contract.fake_rig import FakeRig
 from tests.contract.native import KINDS, native_rig, open_root
 from tests.contract.rigs import Rig
 from tests.docker_engine import engine_socket
+from tests.harness import own_ports
 from tests.podman_engine import make_network, podman_service
 
 __all__ = ["open_root"]
@@ -38,6 +39,12 @@ def rig(request: pytest.FixtureRequest, open_root: Path) -> Iterator[Rig]:
             podman.clear()
         case kind:
             yield native_rig(kind, open_root)
+
+
+@pytest.fixture
+def own_port() -> Iterator[int]:
+    with own_ports() as (port, _):
+        yield port
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Any
 
 from paas.core.ids import AppId, DeploymentId, TaskId, new_task_id
 from paas.core.model import TaskSpec
+from paas.core.records import replace
 from paas.core.spec import Volume
 from paas.docker.engine import DockerEngine
 from paas.docker.images import Credentials, Images
@@ -69,8 +70,8 @@ class DockerRig:
     def ending(self, code: int) -> TaskSpec:
         return self.spec(f"exit {code}")
 
-    def serving(self) -> TaskSpec:
-        return self.spec(SERVING)
+    def serving(self, port: int) -> TaskSpec:
+        return replace(self.spec(SERVING), port=port)
 
     def absent(self) -> TaskSpec:
         return self.spec(WAITING, image=NO_SUCH_IMAGE)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from paas.core.ids import AppId, DeploymentId, TaskId, new_task_id
 from paas.core.model import TaskSpec
 from paas.core.records import replace
-from tests.contract.rigs import free_port
 from tests.engine.fake_driver import FakeDriver, Machine, Program
 
 
@@ -29,8 +28,8 @@ class FakeRig:
     def ending(self, code: int) -> TaskSpec:
         return self._spec(f"ends with {code}", Program(exits=code))
 
-    def serving(self) -> TaskSpec:
-        return replace(self._spec("serving", Program()), port=free_port())
+    def serving(self, port: int) -> TaskSpec:
+        return replace(self._spec("serving", Program()), port=port)
 
     def absent(self) -> TaskSpec:
         return self._spec("absent", Program(refused="its program is not unpacked"))

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -40,8 +39,8 @@ class Rig(Protocol):
     def ending(self, code: int) -> TaskSpec:
         """Describe a task that ends at once with this exit code."""
 
-    def serving(self) -> TaskSpec:
-        """Describe a task that listens at its port, a free one."""
+    def serving(self, port: int) -> TaskSpec:
+        """Describe a task that listens at this port."""
 
     def absent(self) -> TaskSpec:
         """Describe a task whose program, or image, is not there."""
@@ -89,8 +88,8 @@ class NativeRig:
     def ending(self, code: int) -> TaskSpec:
         return self.spec(programs.CRASH, env={"CODE": str(code)})
 
-    def serving(self) -> TaskSpec:
-        return self.spec(programs.ECHO, port=free_port())
+    def serving(self, port: int) -> TaskSpec:
+        return self.spec(programs.ECHO, port=port)
 
     def absent(self) -> TaskSpec:
         return replace(self.waiting(), artifact_sha256="absent")
@@ -152,11 +151,6 @@ class NativeRig:
         await driver.start(spec)
         await until(lambda: self.output(spec.task_id).endswith("\n"))
         return json.loads(self.output(spec.task_id))
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 def is_alive(pid: int) -> bool:

@@ -247,8 +247,10 @@ async def test_leaving_the_driver_leaves_its_tasks(rig: Rig) -> None:
     assert found[spec.task_id] == started
 
 
-async def test_a_task_listens_at_its_own_address_and_not_at_another_task_s(driver: Driver, rig: Rig) -> None:
-    spec = rig.serving()
+async def test_a_task_listens_at_its_own_address_and_not_at_another_task_s(
+    driver: Driver, rig: Rig, own_port: int
+) -> None:
+    spec = rig.serving(own_port)
     server = await driver.start(spec)
     other = await driver.start(rig.waiting())
     address = server.address
