@@ -250,6 +250,7 @@ class ProcessDriver:
         except OSError as error:
             asyncio.get_running_loop().remove_reader(launcher.pidfd)
             self._spawner.retire(launcher)
+            self._prepared.discard(spec.task_id)  # its run may have the record of this launcher now
             raise StartFailed(f"cannot start task {spec.task_id}: {error.strerror or error}") from error
         launcher.leave()
         self._prepared.discard(spec.task_id)

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from paas.core.records import replace
 from paas.drivers import launchers
 from paas.drivers.process import ProcessDriver
 from paas.drivers.start_script import MOST_AHEAD
-from tests import programs
+from tests import processes, programs
 from tests.contract.native import Die
 from tests.contract.rigs import NativeRig, is_alive
 from tests.waiting import until
@@ -31,15 +33,28 @@ async def test_parked_launchers_end_with_the_agent(rig: NativeRig, start_and_die
 
 async def test_a_launcher_killed_while_parked_is_replaced(rig: NativeRig) -> None:
     async with rig.driver() as driver:
-        await driver.start(rig.spec(programs.ONE_SHOT))
-        for pid in launchers_of(rig):
-            os.kill(pid, signal.SIGKILL)
+        await until(lambda: driver._pool._parked)
+        kill_launchers(rig)
+        await until(lambda: not driver._pool._parked)
         spec = rig.spec(programs.ONE_SHOT)
 
-        try:
+        await driver.start(spec)
+
+        await until(lambda: rig.output(spec.task_id) == "done\n")
+
+
+async def test_a_start_that_chose_a_launcher_in_the_moment_of_its_death_may_be_repeated(
+    rig: NativeRig,
+) -> None:
+    spec = rig.spec(programs.ONE_SHOT)
+    async with rig.driver() as driver:
+        await driver.prepare(spec)
+        await until(lambda: driver._pool._parked)
+        kill_launchers(rig)
+        with pytest.raises(StartFailed, match="Broken pipe"):
             await driver.start(spec)
-        except StartFailed:  # it was chosen in the moment of its death
-            await driver.start(spec)
+
+        await driver.start(spec)
 
         await until(lambda: rig.output(spec.task_id) == "done\n")
 
@@ -151,6 +166,17 @@ def launchers_of(rig: NativeRig) -> set[int]:
     script = str(rig.root / "runs" / ".launch.sh").encode()
     everything = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
     return {pid for pid in everything if is_alive(pid) and script in command_of(pid)}
+
+
+def kill_launchers(rig: NativeRig) -> None:
+    """Kill the shells that wait, before the loop can hear of it; their pipes are closed then."""
+    killed: set[int] = set()
+    while found := launchers_of(rig) | set(filter(processes.is_alive, killed)):
+        for pid in found:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        killed |= found
+        time.sleep(0.001)
 
 
 def command_of(pid: int) -> bytes:
