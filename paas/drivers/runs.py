@@ -165,7 +165,9 @@ class Runs:
 
     def _is_new(self, folder: Path) -> bool:
         record = self.read(TaskId(folder.name))
-        if record is not None and not record.never_began:
+        if record is None:
+            return True  # and nothing to delete: a start may have come meanwhile
+        if not record.never_began:
             return False
         (folder / RECORD).unlink(missing_ok=True)
         return True
