@@ -76,7 +76,7 @@ class Ender:
         if record is None or record.held:
             return None
         if self._cgroups is not None:
-            self._usage.note(task_id, self._usage.look(record.group, ()))
+            self._usage.note_end(task_id, record.group)
             gone = leftovers.end_group(self._cgroups, record.group)
         else:
             gone = leftovers.end_by_environment(f"TASK_ID={task_id}")

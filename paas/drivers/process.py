@@ -229,7 +229,7 @@ class ProcessDriver:
         await self.stop(task_id, grace=timedelta(0))
         self._prepared.discard(task_id)
         self._scripts.forget(task_id)
-        self._usage.forget(task_id)
+        await asyncio.to_thread(self._usage.forget, task_id)
         await asyncio.to_thread(self._runs.delete, task_id)
 
     def hints(self) -> AsyncGenerator[TaskId, None]:

@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
+from paas.core.ids import TaskId
 from paas.drivers import usage
 from paas.drivers.docker import DockerDriver
+from paas.drivers.native_usage import NativeUsage
 from paas.drivers.process import ProcessDriver
+from paas.launching.cgroups import Cgroups
 from tests import programs
 from tests.contract.docker_rig import DockerRig
 from tests.contract.rigs import NativeRig
@@ -20,6 +24,8 @@ from tests.requirements import leave_out, require_root
 from tests.waiting import until
 
 MIB = 1024 * 1024
+TASK = TaskId("t-1")
+LEAD_SECS = 0.2
 HELD, BURNT_SECS = 40, 0.3
 BUSY = {"MEGABYTES": str(HELD), "SECONDS_OF_CPU": str(BURNT_SECS)}
 
@@ -50,6 +56,26 @@ async def test_what_an_ended_task_used_is_known_until_it_is_forgotten(
     assert seen.memory_peak_bytes >= HELD * MIB
     await driver.forget(spec.task_id)
     assert await driver.measure([spec.task_id]) == {}
+
+
+def test_a_last_look_that_a_forget_overtakes_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "cgroup.subtree_control").touch()
+    told = tmp_path / "group" / "cpu.stat"
+    told.parent.mkdir()
+    os.mkfifo(told)
+    last = NativeUsage(Cgroups(tmp_path))
+    look = Thread(target=last.note_end, args=(TASK, "group"))
+    forget = Thread(target=last.forget, args=(TASK,))
+    look.start()
+    with told.open("w") as kernel:  # now it looks
+        forget.start()
+        forget.join(LEAD_SECS)
+        kernel.write("usage_usec 1500000\n")
+
+    look.join()
+    forget.join()
+
+    assert last.of([TASK]) == {}
 
 
 async def test_a_name_of_any_bytes_hinders_neither_a_look_nor_the_end(
