@@ -170,13 +170,14 @@ class ProcessDriver:
         if running is None:
             return None
         members = self._ender.members_of(running)
+        # A frozen launcher could not tell of its program's end; after the thaw it is soon gone itself.
+        was_ended = self._cgroups is not None and members() == [running.launcher]
         if running.stopped is None and self._cgroups is None:
             await asyncio.to_thread(self._halter.thaw, running, members)
         else:
             self._halter.thaw(running, members)
         running.instance = replace(running.instance, status="up")
-        # A frozen launcher could not tell of its program's end.
-        if self._cgroups is not None and members() == [running.launcher]:
+        if was_ended:
             await self._ender.until_ended(running)
         return None if running.ended.is_set() else running.instance
 

@@ -1,0 +1,47 @@
+"""Native tasks that end while they are frozen."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from paas.core.ids import TaskId
+from paas.drivers.ending import Running
+from paas.drivers.halting import Halter
+from tests.contract.rigs import NativeRig, processes_of
+from tests.processes import is_alive
+from tests.waiting import until
+
+
+class Slow(Halter):
+    """Is preempted after a thaw, until a launcher that has nothing to wait for has ended."""
+
+    def thaw(self, running: Running, members: Callable[[], list[int]]) -> None:
+        super().thaw(running, members)
+        while is_alive(running.launcher):
+            time.sleep(0.001)
+
+
+async def test_a_task_killed_while_it_was_frozen_is_not_thawed(open_root: Path) -> None:
+    rig = NativeRig(open_root)
+    spec = rig.waiting()
+    async with rig.driver() as driver:
+        if driver.limits_in_force()["containment"] != "cgroup v2":
+            return
+        await driver.start(spec)
+        await rig.until_up(spec)
+        await driver.freeze(spec.task_id)
+        kill_all(spec.task_id)
+        await until(lambda: not processes_of(spec.task_id))
+        driver._halter = Slow(driver._cgroups)
+
+        thawed = await driver.thaw(spec.task_id)
+
+        await driver.forget(spec.task_id)
+    assert thawed is None
+
+
+def kill_all(task_id: TaskId) -> None:
+    for pid in processes_of(task_id):
+        os.kill(pid, signal.SIGKILL)
