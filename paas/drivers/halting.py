@@ -16,7 +16,8 @@ from paas.drivers.ending import Running
 from paas.launching import leftovers
 from paas.launching.cgroups import Cgroups
 
-STOPPED = "T"
+STOPPED, GONE = "T", "X"
+HALTED = frozenset({STOPPED, GONE, "Z"})
 STOPPED_WITHIN_S = 2.0  # a process that forks may need to be found again
 PAUSE_S = 0.001
 
@@ -55,8 +56,8 @@ class Halter:
         file = self._file(group)
         if file is not None:
             return freezing.is_frozen(file)
-        members = [pid for pid in leftovers.find_by_group(launcher) if pid != launcher]
-        return bool(members) and all(_is_stopped(pid) for pid in members)
+        states = {_state_of(pid) for pid in leftovers.find_by_group(launcher) if pid != launcher}
+        return STOPPED in states and states <= HALTED  # one that only ended was not frozen
 
     def _file(self, group: str) -> Path | None:
         return None if self._cgroups is None else freezing.freezer_of(self._cgroups.base / group)
@@ -66,7 +67,7 @@ def _stop_all(launcher: int, members: Callable[[], list[int]]) -> tuple[int, ...
     """Send SIGSTOP until every process has it, children that were just being made included."""
     deadline = time.monotonic() + STOPPED_WITHIN_S
     stopped: set[int] = set()
-    while going := [pid for pid in members() if pid != launcher and not _is_stopped(pid)]:
+    while going := [pid for pid in members() if pid != launcher and _state_of(pid) not in HALTED]:
         if time.monotonic() > deadline:
             for pid in (*stopped, *going):
                 _send(pid, signal.SIGCONT)
@@ -83,13 +84,9 @@ def _send(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def _is_stopped(pid: int) -> bool:
-    """Say whether a process does not run; one that is gone does not either."""
+def _state_of(pid: int) -> str:
+    """Give the state of a process as proc(5) has it."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] in (
-            STOPPED,
-            "Z",
-            "X",
-        )
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
     except OSError:
-        return True
+        return GONE

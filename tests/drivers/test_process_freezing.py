@@ -1,4 +1,4 @@
-"""Native tasks that end while they are frozen."""
+"""Native tasks that end while they are frozen, or are looked at while they end."""
 
 import os
 import signal
@@ -9,6 +9,7 @@ from pathlib import Path
 from paas.core.ids import TaskId
 from paas.drivers.ending import Running
 from paas.drivers.halting import Halter
+from paas.drivers.process import ProcessDriver
 from tests.contract.rigs import NativeRig, processes_of
 from tests.processes import is_alive
 from tests.waiting import until
@@ -40,6 +41,26 @@ async def test_a_task_killed_while_it_was_frozen_is_not_thawed(open_root: Path) 
 
         await driver.forget(spec.task_id)
     assert thawed is None
+
+
+async def test_a_task_whose_end_is_not_on_record_yet_is_not_taken_for_frozen(
+    driver: ProcessDriver, rig: NativeRig
+) -> None:
+    spec = rig.waiting()
+    instance = await driver.start(spec)
+    await rig.until_up(spec)
+    assert instance.pid is not None
+    os.kill(instance.pid, signal.SIGSTOP)  # its launcher gets no turn
+    try:
+        kill_all(spec.task_id)
+        await until(lambda: not processes_of(spec.task_id))
+
+        async with rig.driver() as other:
+            found = await other.survey()
+    finally:
+        os.kill(instance.pid, signal.SIGCONT)
+
+    assert found[spec.task_id].status == "up"
 
 
 def kill_all(task_id: TaskId) -> None:
