@@ -77,6 +77,8 @@ class DockerEngine:
                 pulse = self._group.create_task(self._feel_pulse(limit)) if more_secs else None
                 try:
                     async with self.followed(purpose) as docker:
+                        if docker.api_version == "auto":
+                            await self._greet(docker)
                         yield docker
                 finally:
                     if pulse is not None:
@@ -116,14 +118,25 @@ class DockerEngine:
 
     async def _ask_for_events(self, purpose: str, filters: Filters) -> aiohttp.ClientResponse:
         async with self.asked(purpose) as docker:
-            docker.api_version = "auto"  # another engine may answer than before
-            version = (await docker.version())["ApiVersion"]
+            await self._greet(docker)  # another engine may answer than before
             return await docker.session.get(
-                f"{_BASE_URL}/v{version}/events",
+                f"{_BASE_URL}/{docker.api_version}/events",
                 params={"filters": json.dumps({"type": ["container"], **filters})},
                 read_bufsize=LONGEST_EVENT_BYTES,
                 raise_for_status=True,
             )
+
+    async def _greet(self, docker: aiodocker.Docker) -> None:
+        """Agree on a version of the API.
+
+        The headers of a ping tell it. For its /version an engine runs other programs, and on a busy
+        machine that takes Podman longer than a start of the agent waits.
+        """
+        async with docker.session.get(f"{_BASE_URL}/_ping", raise_for_status=True) as answer:
+            try:
+                docker.api_version = f"v{answer.headers['Api-Version']}"
+            except KeyError as error:
+                raise Unavailable(f"what answers at {self.socket} is no Docker engine: {error}") from error
 
     async def _lines(
         self, response: aiohttp.ClientResponse, purpose: str

@@ -1,6 +1,5 @@
 """The network of an agent's containers, at an engine that stumbles when it is asked for it."""
 
-import asyncio
 import contextlib
 import json
 import uuid
@@ -12,6 +11,7 @@ import pytest
 from paas.docker.engine import DockerEngine, Refused
 from paas.drivers.docker_network import TRIES, Network
 from tests.docker_engine import engine_socket
+from tests.drivers.engine_front import Request, in_front_of
 
 STUMBLED = "route ip+net: no such network interface"  # as Podman 4.3 says it, with 500
 
@@ -19,40 +19,19 @@ STUMBLED = "route ip+net: no such network interface"  # as Podman 4.3 says it, w
 @contextlib.asynccontextmanager
 async def stumbling(front: Path, refusals: int, reason: str) -> AsyncIterator[None]:
     """Pass on to the real engine what is asked at `front`, after so many refusals to make a network."""
-    left, engine = refusals, engine_socket()
+    left = refusals
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def answer(request: Request) -> None:
         nonlocal left
-        with contextlib.closing(writer):
-            head = await reader.readuntil(b"\r\n\r\n")
-            if left and b"/networks/create" in head.splitlines()[0]:
-                left -= 1
-                await reader.read(65536)  # the body, which is short
-                writer.write(_refusal(reason))
-                return
-            there, back = await asyncio.open_unix_connection(engine)
-            with contextlib.closing(back):
-                back.write(head)
-                async with asyncio.TaskGroup() as ways:
-                    asking = ways.create_task(_copy(reader, back))
-                    answering = ways.create_task(_copy(there, writer))
-                    asking.add_done_callback(lambda _: answering.cancel())
-                    answering.add_done_callback(lambda _: asking.cancel())
+        if not left or not request.target.endswith("/networks/create"):
+            await request.pass_on()
+            return
+        left -= 1
+        await request.reader.read(65536)  # the body, which is short
+        request.writer.write(_refusal(reason))
 
-    async with asyncio.TaskGroup() as clients:  # each ends with its client or the engine
-
-        def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            clients.create_task(answer(reader, writer))
-
-        async with await asyncio.start_unix_server(serve, front):
-            yield
-
-
-async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError):
-        while some := await source.read(65536):
-            sink.write(some)
-            await sink.drain()
+    async with in_front_of(engine_socket(), front, answer):
+        yield
 
 
 def _refusal(reason: str) -> bytes:
