@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -104,7 +105,10 @@ class DockerEngine:
 
     @contextlib.asynccontextmanager
     async def events(self, filters: Filters) -> AsyncIterator[AsyncIterator[Mapping[str, Any]]]:
-        """Follow what happens from now on, of containers. Raises Unavailable here, and when it breaks off."""
+        """Follow what happens from now on, of containers. Raises Unavailable here, and when it breaks off.
+
+        What happened in the second before it may be told too.
+        """
         purpose = "follow the engine's events"
         try:
             response = await self._ask_for_events(purpose, filters)
@@ -118,24 +122,26 @@ class DockerEngine:
 
     async def _ask_for_events(self, purpose: str, filters: Filters) -> aiohttp.ClientResponse:
         async with self.asked(purpose) as docker:
-            await self._greet(docker)  # another engine may answer than before
+            now = await self._greet(docker)  # another engine may answer than before
             return await docker.session.get(
                 f"{_BASE_URL}/{docker.api_version}/events",
-                params={"filters": json.dumps({"type": ["container"], **filters})},
+                # It answers before it has begun to listen: what happens in between is told since then.
+                params={"filters": json.dumps({"type": ["container"], **filters}), "since": now},
                 read_bufsize=LONGEST_EVENT_BYTES,
                 raise_for_status=True,
             )
 
-    async def _greet(self, docker: aiodocker.Docker) -> None:
-        """Agree on a version of the API.
+    async def _greet(self, docker: aiodocker.Docker) -> int:
+        """Agree on a version of the API; returns the engine's time, in whole seconds.
 
-        The headers of a ping tell it. For its /version an engine runs other programs, and on a busy
+        The headers of a ping tell both. For its /version an engine runs other programs, and on a busy
         machine that takes Podman longer than a start of the agent waits.
         """
         async with docker.session.get(f"{_BASE_URL}/_ping", raise_for_status=True) as answer:
             try:
                 docker.api_version = f"v{answer.headers['Api-Version']}"
-            except KeyError as error:
+                return int(parsedate_to_datetime(answer.headers["Date"]).timestamp())
+            except (KeyError, ValueError) as error:
                 raise Unavailable(f"what answers at {self.socket} is no Docker engine: {error}") from error
 
     async def _lines(

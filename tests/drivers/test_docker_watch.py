@@ -4,10 +4,44 @@ import asyncio
 import dataclasses
 from pathlib import Path
 
+from paas.drivers.docker_containers import name_of
 from tests.contract.docker_rig import DockerRig
+from tests.docker_engine import ask
+from tests.drivers.docker_steps import until_exited
 from tests.drivers.engine_front import Request, in_front_of
+from tests.waiting import until
 
+BEGIN = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 SLOW_SECS = 2.0  # Podman has been seen to take 1.2
+
+
+async def test_an_end_is_not_missed_though_the_engine_answers_before_it_tells(
+    docker_rig: DockerRig, tmp_path: Path
+) -> None:
+    """Docker sends the head of its answer first, and only then subscribes to what happens."""
+    subscribed = asyncio.Event()
+
+    async def answer(request: Request) -> None:
+        is_events = request.target.partition("?")[0].endswith("/events")
+        if is_events:
+            request.writer.write(BEGIN)
+            await subscribed.wait()
+        await request.pass_on(is_answered=is_events)
+
+    front = tmp_path / "engine.sock"
+    async with (
+        in_front_of(docker_rig.socket, front, answer),
+        dataclasses.replace(docker_rig, socket=front).driver() as driver,
+    ):
+        spec = docker_rig.stubborn()
+        await driver.survey()
+        await driver.start(spec)
+        ask(docker_rig.socket, "POST", f"/containers/{name_of(spec.task_id)}/kill")
+        await until(lambda: docker_rig.inspect(spec.task_id)["State"]["Status"] == "exited")
+
+        subscribed.set()
+
+        assert (await until_exited(driver, spec.task_id)).exit_code == 137
 
 
 async def test_an_engine_that_is_slow_to_tell_its_version_is_followed_at_once(
