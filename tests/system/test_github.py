@@ -76,6 +76,14 @@ class Place:
     async def comments(self) -> list[str]:
         return [comment.texts[-1] for comment in self.github.comments]
 
+    async def until_told(self, commit: str, *states: str) -> None:
+        """Wait until GitHub was told these states of a commit, each once."""
+
+        async def told() -> list[str]:
+            return self.github.states_of(commit)
+
+        await self.agent.until(told, lambda found: found == [*states])
+
     def push(self, commit: str) -> Payload:
         document = {"ref": "refs/heads/master", "after": commit, "repository": {"clone_url": self.url}}
         return signed(SECRET, "push", document)
@@ -120,6 +128,7 @@ async def test_examples_of_github_become_versions_and_previews(place: Place) -> 
     version = await place.built(await place.send(push))
     assert version["environment_slug"] == "development"
     assert (await place.agent.get("shop")).text == "pushed"
+    await place.until_told(pushed, "pending", "success")
 
     preview = await place.built(await place.send(by_action["opened"]))
     host = "shop-default-pr-2.localhost"
@@ -129,13 +138,16 @@ async def test_examples_of_github_become_versions_and_previews(place: Place) -> 
     await place.agent.until_asleep(preview["id"])
     assert (await place.agent.get(host)).text == "proposed"
 
-    await place.agent.until(place.comments, lambda found: len(found) == 1 and f"http://{host}" in found[0])
+    await place.until_told(proposed, "pending", "success")
+    await place.agent.until(
+        place.comments, lambda found: len(found) == 1 and f"is at http://{host}" in found[0]
+    )
     closed = await place.send(by_action["closed"])
     assert (closed["action"], closed["environment"]) == ("delete_environment", "pr-2")
     await place.agent.until(
         lambda: place.agent.deployment(preview["id"]), lambda found: found["status"] == "cancelled"
     )
-    assert (await place.agent.get(host)).status == 404
+    await place.agent.until(lambda: place.agent.get(host), lambda answer: answer.status == 404)
     assert (await place.agent.get("shop")).text == "pushed"
 
     await place.agent.until(place.comments, lambda found: len(found) == 1 and "gone" in found[0])
