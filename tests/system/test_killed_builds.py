@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import json
+import socket
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -11,12 +13,24 @@ import pytest
 
 from tests.git_server import GitServer, serving
 from tests.harness import Agent, Json
+from tests.requirements import require
 from tests.system.archives import archive
 
 WEB = b"web: exec python3 -m http.server $PORT --bind $HOST\n"
 FILES = {"Procfile": WEB.decode(), "index.html": "built\n"}
 TAR_GZ = {"Content-Type": "application/gzip"}
-SLOW = '["echo begun; sleep 1"]'
+
+
+@pytest.fixture
+def door() -> Iterator[socket.socket]:
+    """Where slow builds wait until it listens no more."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener
+
+
+def open_(door: socket.socket) -> None:
+    """Let all go on who wait, and all who come later."""
+    door.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture
@@ -32,12 +46,15 @@ async def build_repository(agent: Agent, git: GitServer, name: str) -> Json:
     return await agent.ask("POST", "/api/v1/builds", json=body, expect=202)
 
 
-async def build_slowly(agent: Agent) -> Json:
-    """Build an archive with a step of a second, and wait until that has begun."""
+async def build_slowly(agent: Agent, door: socket.socket) -> Json:
+    """Build an archive with a step that waits at a door, and wait until that has begun."""
+    require("curl")
+    step = f"echo begun; curl -s http://127.0.0.1:{door.getsockname()[1]} || :"
     app = await agent.app("hello")
     build = await agent.ask(
         "POST",
-        f"/api/v1/builds?app_id={app['id']}&deploy=true&commands={SLOW}",
+        "/api/v1/builds",
+        params={"app_id": app["id"], "deploy": "true", "commands": json.dumps([step])},
         data=archive({"Procfile": WEB, "index.html": b"built\n"}),
         headers=TAR_GZ,
         expect=202,
@@ -128,10 +145,11 @@ async def test_queued_and_fetching_builds_are_done_by_the_next_agent(agent: Agen
     assert (await artifacts(agent), len(kept_files(agent))) == (2, 1)
 
 
-async def test_step_that_ran_is_run_again(agent: Agent) -> None:
-    build = await build_slowly(agent)
+async def test_step_that_ran_is_run_again(agent: Agent, door: socket.socket) -> None:
+    build = await build_slowly(agent, door)
 
     agent.kill()
+    open_(door)
     agent.start()
 
     await ends_once(agent, build)
@@ -139,9 +157,12 @@ async def test_step_that_ran_is_run_again(agent: Agent) -> None:
     assert await artifacts(agent) == 1
 
 
-async def test_artifact_without_its_row_is_made_again_and_kept_once(agent: Agent) -> None:
-    build = await build_slowly(agent)
+async def test_artifact_without_its_row_is_made_again_and_kept_once(
+    agent: Agent, door: socket.socket
+) -> None:
+    build = await build_slowly(agent, door)
     with nobody_writes(agent):
+        open_(door)
         await agent.until(lambda: asyncio.to_thread(kept_files, agent), bool)
         agent.kill()
 
