@@ -5,6 +5,7 @@ from typing import cast
 
 import pytest
 
+from paas.proxy.limits import ProxyLimits
 from tests.proxy.rig import (
     HOST,
     AppSide,
@@ -14,10 +15,12 @@ from tests.proxy.rig import (
     echo,
     fields_of,
     request,
+    running,
     status_of,
     until,
 )
 
+UNSWEPT = ProxyLimits(sweep_secs=60.0)  # a sweep may come before any answer, and say 100 Continue
 CHUNKED = b"Transfer-Encoding: chunked"
 CLOSE = b"Connection: close"
 
@@ -176,19 +179,20 @@ async def test_expectation_is_met_before_the_body_is_sent(rig: Rig, with_100: bo
     assert await line.read_exactly(6) == b"got it"
 
 
-async def test_final_answer_without_continue_spares_the_body(rig: Rig) -> None:
+async def test_final_answer_without_continue_spares_the_body() -> None:
     async def script(side: AppSide) -> None:
         await side.read_head()
         await side.send(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")
         await side.reader.read()
 
-    await rig.serve(script)
+    async with running(UNSWEPT) as rig:
+        await rig.serve(script)
 
-    answer = await rig.ask(request(b"Expect: 100-continue", b"Content-Length: 4000", method=b"PUT"))
+        answer = await rig.ask(request(b"Expect: 100-continue", b"Content-Length: 4000", method=b"PUT"))
 
-    assert status_of(answer) == 413
-    assert fields_of(answer)["connection"] == "close"
-    assert rig.in_flight() == 0
+        assert status_of(answer) == 413
+        assert fields_of(answer)["connection"] == "close"
+        assert rig.in_flight() == 0
 
 
 async def test_unknown_expectation_is_refused(rig: Rig) -> None:
@@ -213,7 +217,7 @@ async def test_early_answer_arrives_though_the_body_never_ends(rig: Rig) -> None
     assert await line.is_closed_by_peer()
 
 
-async def test_client_that_ends_its_side_is_still_answered(rig: Rig) -> None:
+async def test_client_that_ends_its_side_is_still_answered() -> None:
     asked = asyncio.Event()
     may_answer = asyncio.Event()
 
@@ -223,17 +227,18 @@ async def test_client_that_ends_its_side_is_still_answered(rig: Rig) -> None:
         await may_answer.wait()
         await side.answer(b"late")
 
-    await rig.serve(script)
-    line = await rig.connect()
+    async with running(UNSWEPT) as rig:
+        await rig.serve(script)
+        line = await rig.connect()
 
-    await line.send(request())
-    line.end()
-    await asked.wait()
-    may_answer.set()
+        await line.send(request())
+        line.end()
+        await asked.wait()
+        may_answer.set()
 
-    answer = await line.read_to_end()
-    assert status_of(answer) == 200
-    assert body_of(answer) == b"late"
+        answer = await line.read_to_end()
+        assert status_of(answer) == 200
+        assert body_of(answer) == b"late"
 
 
 async def test_upload_cut_short_is_not_completed(rig: Rig) -> None:
