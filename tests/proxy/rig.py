@@ -22,11 +22,16 @@ Script = Callable[["AppSide"], Awaitable[None]]
 
 
 class RealClock:
+    """The time of this machine, and what a test lets pass at once."""
+
+    def __init__(self) -> None:
+        self.ahead_secs = 0.0
+
     def now(self) -> float:
-        return time.time()
+        return time.time() + self.ahead_secs
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        return time.monotonic() + self.ahead_secs
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -182,6 +187,7 @@ async def silent(side: AppSide) -> None:
 class Rig:
     router: Router
     proxy: Proxy
+    clock: RealClock
     port: int
     pokes: list[DeploymentId]
     apps: list[App] = field(default_factory=list)
@@ -245,6 +251,13 @@ class Rig:
 
     def last_used(self) -> float:
         return self.router.demand(DEPLOYMENT).last_used
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let time pass at once, and wait until the proxy has looked at all that it ends."""
+        self.clock.ahead_secs += seconds
+        passed = self.clock.monotonic()
+        await until(lambda: self.proxy._shared.now >= passed)
+        await asyncio.sleep(0)  # a sweep looks in the turn after it
 
     async def connect(self, *, buffer_bytes: int | None = None) -> Line:
         connection = socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET)
@@ -318,7 +331,7 @@ async def running(limits: ProxyLimits | None = None, *, host: str = "127.0.0.1")
     async with asyncio.TaskGroup() as group:
         proxy = Proxy(router, clock, limits or ProxyLimits(sweep_secs=0.05))
         port = await proxy.start(host, 0)
-        rig = Rig(router=router, proxy=proxy, port=port, pokes=pokes, host=host, _group=group)
+        rig = Rig(router=router, proxy=proxy, clock=clock, port=port, pokes=pokes, host=host, _group=group)
         holder.append(rig)
         rig.route()
         try:

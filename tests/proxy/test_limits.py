@@ -64,35 +64,36 @@ async def test_slow_heads_do_not_keep_others_waiting(rig: Rig) -> None:
     assert status_of(await rig.get()) == 200
 
 
-async def test_idle_connection_is_closed() -> None:
-    async with running(ProxyLimits(idle_connection_secs=0.2, sweep_secs=SWEEP)) as rig:
-        await rig.serve()
-        fresh, used = await rig.connect(), await rig.connect()
-        await used.send(request())
-        await used.read_head()
+async def test_idle_connection_is_closed(rig: Rig) -> None:
+    await rig.serve()
+    fresh, used = await rig.connect(), await rig.connect()
+    await used.send(request())
+    await used.read_head()
 
-        assert await fresh.read_to_end() == b""
-        await used.read_to_end()
-        assert rig.proxy.open_connections() == 0
+    await rig.pass_time(ProxyLimits().idle_connection_secs + 1)
+
+    assert await fresh.read_to_end() == b""
+    await used.read_to_end()
+    assert rig.proxy.open_connections() == 0
 
 
-async def test_slow_answer_is_not_taken_for_idleness() -> None:
-    async with running(ProxyLimits(idle_connection_secs=0.1, stalled_secs=0.1, sweep_secs=SWEEP)) as rig:
-        may_answer = asyncio.Event()
+async def test_slow_answer_is_not_taken_for_idleness(rig: Rig) -> None:
+    may_answer = asyncio.Event()
 
-        async def script(side: AppSide) -> None:
-            await side.read_request()
-            await may_answer.wait()
-            await side.answer()
+    async def script(side: AppSide) -> None:
+        await side.read_request()
+        await may_answer.wait()
+        await side.answer()
 
-        await rig.serve(script)
-        line = await rig.connect()
-        await line.send(request())
-        await until(lambda: rig.in_flight() == 1)
-        await asyncio.sleep(0.4)  # four times what an idle connection is given
-        may_answer.set()
+    await rig.serve(script)
+    line = await rig.connect()
+    await line.send(request())
+    await until(lambda: rig.in_flight() == 1)
 
-        assert status_of(await line.read_head()) == 200
+    await rig.pass_time(4 * max(ProxyLimits().idle_connection_secs, ProxyLimits().stalled_secs))
+    may_answer.set()
+
+    assert status_of(await line.read_head()) == 200
 
 
 async def test_body_that_stalls_is_408() -> None:
