@@ -37,11 +37,13 @@ class RealClock:
         await asyncio.sleep(seconds)
 
 
-async def until(condition: Callable[[], bool], *, secs: float = LIMIT_SECS) -> None:
-    """Wait until a condition holds; fails past the limit."""
+async def until(
+    condition: Callable[[], bool], *, secs: float = LIMIT_SECS, pause_secs: float = 0.005
+) -> None:
+    """Wait until a condition holds; fails past the limit. With no pause it looks in each turn of the loop."""
     async with asyncio.timeout(secs):
         while not condition():  # noqa: ASYNC110  # it may be about sockets, which set no event
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(pause_secs)
 
 
 class Line:

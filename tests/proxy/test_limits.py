@@ -230,8 +230,7 @@ async def test_drain_gives_up_in_time(rig: Rig) -> None:
 async def test_the_end_may_come_in_the_moment_in_which_a_client_is_accepted(rig: Rig, ends: str) -> None:
     with socket.create_connection((rig.host, rig.port)) as client:
         client.setblocking(False)
-        while not rig.proxy.open_connections():  # noqa: ASYNC110 - turn by turn, for one in between
-            await asyncio.sleep(0)
+        await until(lambda: rig.proxy.open_connections() > 0, pause_secs=0)  # for a turn in between
 
         if ends == "drain":
             assert await rig.proxy.drain(5.0)
