@@ -105,9 +105,12 @@ async def test_a_build_that_fails_is_answered_with_its_reason(api: Api) -> None:
 async def test_a_client_that_leaves_cancels_nothing(api: Api) -> None:
     app = await app_of(api)
 
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.5):
-            await trigger(api, app)
+    async with asyncio.TaskGroup() as group:
+        asked = group.create_task(trigger(api, app))
+        await _queued(api)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await asked
 
     (build,) = await builds(api)
     assert build.state is BuildState.QUEUED
@@ -157,10 +160,16 @@ async def test_what_cannot_be_built_is_refused_by_field(api: Api, body: Json, fi
 
 async def _end(api: Api, state: BuildState, reason: str) -> None:
     """Do what the engine would: begin the only build, and end it."""
+    build = await _queued(api)
+    async with api.database.record() as tx:
+        build = await transitions.move_build(tx, build, BuildState.RUNNING, now=api.clock.now())
+        await transitions.move_build(tx, build, state, now=api.clock.now(), reason=reason)
+
+
+async def _queued(api: Api) -> Build:
+    """Wait for the only build."""
     async for event in api.parts.feed.follow(0):
         if event.kind == "build.queued":
             break
     (build,) = await builds(api)
-    async with api.database.record() as tx:
-        build = await transitions.move_build(tx, build, BuildState.RUNNING, now=api.clock.now())
-        await transitions.move_build(tx, build, state, now=api.clock.now(), reason=reason)
+    return build
