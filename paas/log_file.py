@@ -74,8 +74,7 @@ def read_lines(path: Path, after: int, *, ended: bool) -> tuple[Lines, int]:
     try:
         size = os.fstat(descriptor).st_size
         after = 0 if after > size else after
-        start = max(after, live_from(descriptor))
-        content = os.pread(descriptor, CHUNK_SIZE, start)
+        start, content = _read_live(descriptor, after)
         cut = 0
         if start > after:  # the line at the edge of what was freed is not whole
             cut = content.find(b"\n") + 1
@@ -138,6 +137,15 @@ def bound(path: Path, kept_bytes: int) -> int:
         return freed
     finally:
         os.close(descriptor)
+
+
+def _read_live(descriptor: int, after: int) -> tuple[int, bytes]:
+    """Read on after an offset, or from where the part begins that was not freed; gives that place, too."""
+    while True:
+        start = max(after, live_from(descriptor))
+        content = os.pread(descriptor, CHUNK_SIZE, start)
+        if live_from(descriptor) <= start:  # else it was freed before it was read, which gives zeros
+            return start, content
 
 
 def _after_newline(content: bytes, number: int) -> int:
