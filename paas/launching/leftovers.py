@@ -4,13 +4,15 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from paas.launching.cgroups import Cgroups
 
 PATIENCE_S = 5.0  # a killed process may take a while to die: memory to free, a disk to answer
 PAUSE_S = 0.001
+BECOMING_S = 2.0  # another program: the kernel may have to read from a disk for that
+_MEMORY, _VARIABLES, _VARIABLES_END = 20, 47, 48  # in /proc/PID/stat after the name (proc(5))
 
 
 def end_group(cgroups: Cgroups, name: str) -> bool:
@@ -39,9 +41,9 @@ def find_by_environment(variable: str) -> list[int]:
     """List the living processes started with a variable; others' processes are not readable."""
     wanted = os.fsencode(variable)
     found = []
-    for pid in all_pids():
+    for pid in _all_in_turn():
         with contextlib.suppress(OSError):
-            if wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            if wanted in _environment_of(pid).split(b"\0"):
                 found.append(pid)
     return found
 
@@ -49,7 +51,7 @@ def find_by_environment(variable: str) -> list[int]:
 def find_by_group(process_group: int) -> list[int]:
     """List the processes of a process group. Sound only while its leader is known to live."""
     found = []
-    for pid in all_pids():
+    for pid in _all_in_turn():
         with contextlib.suppress(OSError):
             if os.getpgid(pid) == process_group:
                 found.append(pid)
@@ -66,6 +68,32 @@ def find_children(pid: int) -> list[int]:
 def all_pids() -> list[int]:
     """List every process that is to be seen."""
     return [int(name) for name in os.listdir("/proc") if name.isdecimal()]  # noqa: PTH208 - names are all it needs
+
+
+def _all_in_turn() -> Iterator[int]:
+    """Name every process, at last those whose parents made them meanwhile, and have ended since."""
+    named: set[int] = set()
+    while new := [pid for pid in all_pids() if pid not in named]:
+        named.update(new)
+        yield from new
+
+
+def _environment_of(pid: int) -> bytes:
+    """Read what a process was started with. Raises OSError.
+
+    One that is just becoming another program shows nothing for a moment, which is waited for.
+    """
+    path = Path(f"/proc/{pid}/environ")
+    deadline = time.monotonic() + BECOMING_S
+    while not (content := path.read_bytes()) and not _has_none(pid) and time.monotonic() < deadline:
+        time.sleep(PAUSE_S)
+    return content
+
+
+def _has_none(pid: int) -> bool:
+    """Say whether a process has no memory any more, as threads of the kernel never have, or no variables."""
+    fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    return fields[_MEMORY] == b"0" or fields[_VARIABLES] == fields[_VARIABLES_END] != b"0"
 
 
 def kill_each(pids: Collection[int]) -> None:
