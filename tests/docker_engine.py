@@ -13,6 +13,7 @@ import subprocess
 import tarfile
 import tempfile
 import time
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -77,6 +78,7 @@ def _starts(folder: Path, options: Sequence[str]) -> bool:
                 # The firewall is one for all engines of a machine, and each makes its chains anew when it
                 # starts. Containers are reached without.
                 "--iptables=false",
+                *(f"--default-address-pool=base={base},size=24" for base in _addresses(folder)),
                 *options,
             ],
             stdin=subprocess.DEVNULL,
@@ -91,6 +93,16 @@ def _starts(folder: Path, options: Sequence[str]) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+def _addresses(folder: Path) -> tuple[str, ...]:
+    """Choose what an engine makes its networks of.
+
+    Engines that make one in the same moment do not see each other's yet, and would take the same addresses
+    from the pools that all of them have. Of two a route of the machine covers one at most.
+    """
+    number = zlib.crc32(bytes(folder)) % 256
+    return tuple(f"10.{base + number // 4}.{number % 4 * 64}.0/18" for base in (0, 64))
 
 
 def stop_engine(folder: Path) -> None:
