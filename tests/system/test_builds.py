@@ -169,18 +169,24 @@ async def test_build_that_a_killed_agent_left_is_done_again(afloat: Hull) -> Non
 
 
 async def test_limits_come_from_the_configuration(afloat: Hull) -> None:
-    afloat.agent.kill()
-    with (afloat.agent.state / "config.toml").open("a") as config:
-        config.write("[builds]\ntimeout_secs = 3\ncontext_bytes = 400\nimage_bytes = 1000\n")
-    afloat.agent.start()
-
-    late = await settled(afloat, await ask_build(afloat, SLOW))
+    restart_with(afloat, "context_bytes = 400\nimage_bytes = 1000\n")
     large = await settled(afloat, await ask_build(afloat, f"{BASE}RUN true\n"))
     answer = await refused(afloat, archive(BASE, {"noise": "".join(map(chr, range(40, 1000)))}))
+    restart_with(afloat, "timeout_secs = 6\n")
+    late = await settled(afloat, await ask_build(afloat, SLOW))
 
-    assert late["reason"] == "cannot build: not done after 3 s, in step 2 of 2, RUN echo begun; sleep 600"
     assert large["reason"].startswith("cannot keep the image: it has ")
     assert (answer.status, answer.json["code"]) == (413, "TOO_LARGE")
+    assert late["reason"] == "cannot build: not done after 6 s, in step 2 of 2, RUN echo begun; sleep 600"
+
+
+def restart_with(afloat: Hull, settings: str) -> None:
+    """Start the agent anew with other settings of builds than before."""
+    afloat.agent.kill()
+    config = afloat.agent.state / "config.toml"
+    others, _, _ = config.read_text().partition("[builds]\n")
+    config.write_text(f"{others}[builds]\n{settings}")
+    afloat.agent.start()
 
 
 async def test_broken_context_and_unknown_dockerfile_fail_the_build(afloat: Hull) -> None:
