@@ -133,7 +133,8 @@ class BuildOutput:
         word, number, total, between, instruction = step.groups()
         written = max(1, int(total) - self.labels)
         self._is_added = int(number) > written
-        self._step = int(number), written, instruction.strip()
+        if not self._is_added:
+            self._step = int(number), written, instruction.strip()
         self._is_cached = instruction.lstrip().upper().startswith("FROM ")  # an image of somebody else's
         return f"{word} {number}/{written}{between}{instruction}"
 

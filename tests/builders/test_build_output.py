@@ -107,6 +107,14 @@ def test_step_that_was_killed_is_told_of_the_memory_it_may_have() -> None:
     assert "64 MiB" in (error.hint or "")
 
 
+def test_failure_in_a_step_that_nobody_wrote_names_the_last_that_somebody_did() -> None:
+    error = failure(
+        {"stream": "Step 2/4 : RUN true\n"}, {"stream": "Step 3/4 : LABEL paas.agent=x\n"}, labels=2
+    )
+
+    assert error.message == "cannot build: the engine ended the connection, in step 2 of 2, RUN true"
+
+
 def test_stream_that_breaks_off_is_a_failure_with_its_step() -> None:
     error = failure({"stream": "Step 1/2 : RUN x\n"}, {"stream": "half a li"})
 
