@@ -41,14 +41,14 @@ async def until_running(agent: Agent, deployment: Json, **counts: int) -> dict[s
 
 async def test_what_a_procfile_names_runs_sleeps_and_wakes(agent: Agent) -> None:
     deployed = await agent.deploy("hello", PROGRAM, env={"VERSION": "1"}, processes=CLOCK_STAYS)
-    log = await agent.logs(deployed["id"])
+    said = {"migrates as release", "works as worker at no port"}
+    await agent.until(lambda: agent.logs(deployed["id"]), lambda log: said <= set(log))
 
     await agent.ask("POST", f"/api/v1/deployments/{deployed['id']}/sleep")
     first = await until_running(agent, deployed, clock=1)
     woken = await agent.get("hello")
     again = await until_running(agent, deployed, web=1, worker=1, clock=1)
 
-    assert {"migrates as release", "works as worker at no port"} <= set(log)
     assert woken.text == "1"
     assert again["clock"] == first["clock"]
     assert len([task for task in await agent.tasks(deployed["id"]) if task["process"] == "release"]) == 1
