@@ -7,7 +7,6 @@ from tests.harness import Agent, Json
 from tests.requirements import require
 from tests.system.archives import archive
 
-IDLE_SECS = 1
 TCP = {"protocol": "tcp"}
 SERVES = b"web: ./redis-server --bind $HOST --port $PORT --dir $HOME --save ''"
 
@@ -34,8 +33,10 @@ async def test_redis_sleeps_and_is_woken_by_its_client_with_its_data(agent: Agen
             "Procfile": SERVES + b" --appendonly yes\n",
         }
     )
-    deployed = await agent.deploy("redis", program, networking=TCP, idle_timeout_secs=IDLE_SECS)
+    deployed = await agent.deploy("redis", program, networking=TCP)
+    path = f"/api/v1/deployments/{deployed['id']}"
     assert await _ask_redis(deployed, "SET", "colour", "blue") == "OK"
+    await agent.ask("POST", f"{path}/sleep")
     await agent.until_asleep(deployed["id"])
     assert await agent.tasks_running_now() == []
 
@@ -46,6 +47,7 @@ async def test_redis_sleeps_and_is_woken_by_its_client_with_its_data(agent: Agen
 
     assert answer == "blue"
     assert (await agent.deployment(deployed["id"]))["wakes"]["count"] == 1
+    await agent.ask("PATCH", path, json={"spec": {"idle_timeout_secs": 1}})
     await agent.until_asleep(deployed["id"])
 
 
@@ -56,7 +58,8 @@ async def test_a_crowd_of_redis_clients_wakes_it_once(agent: Agent) -> None:
             "Procfile": SERVES + b"\n",
         }
     )
-    deployed = await agent.deploy("redis", program, networking=TCP, idle_timeout_secs=IDLE_SECS)
+    deployed = await agent.deploy("redis", program, networking=TCP)
+    await agent.ask("POST", f"/api/v1/deployments/{deployed['id']}/sleep")
     await agent.until_asleep(deployed["id"])
 
     answers = await asyncio.gather(*(_ask_redis(deployed, "INCR", "asked") for _ in range(8)))
