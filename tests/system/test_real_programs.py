@@ -82,8 +82,8 @@ async def test_an_open_websocket_keeps_its_app_awake_and_its_end_lets_it_sleep(a
         (task,) = await _awake_all_the_time(agent, deployed)
         await line.send_bytes(b"still here" * 10_000)
         assert await line.receive_bytes() == b"still here" * 10_000
+        assert [found["id"] for found in await agent.tasks(deployed["id"], "running")] == [task["id"]]
 
-    assert [found["id"] for found in await agent.tasks(deployed["id"], "running")] == [task["id"]]
     await agent.until_asleep(deployed["id"])
     assert await agent.tasks_running_now() == []
 
@@ -116,11 +116,13 @@ async def test_a_quiet_event_stream_keeps_its_app_awake_and_its_end_lets_it_slee
 
 async def _awake_all_the_time(agent: Agent, deployed: Json) -> Json:
     """Watch its tasks for much longer than its idle time; returns those that run, the same throughout."""
+    # Its record comes after its answer.
+    await agent.until(lambda: agent.tasks(deployed["id"], "running"), lambda found: len(found) == 1)
     began = time.monotonic()
     seen: list[list[str]] = []
 
     async def running() -> Json:
-        found = await agent.tasks(deployed["id"], "starting", "running")  # its record comes after its answer
+        found = await agent.tasks(deployed["id"], "starting", "running")
         seen.append([task["id"] for task in found])
         return found
 

@@ -84,7 +84,9 @@ async def test_an_open_connection_keeps_it_awake(agent: Agent) -> None:
 
     async with line_to(deployed) as line:
         await line.say(b"x\n")
-        (before,) = await agent.tasks(deployed["id"], "running")
+        (before,) = await agent.until(
+            lambda: agent.tasks(deployed["id"], "running"), lambda found: len(found) == 1
+        )
         began = asyncio.get_running_loop().time()
         await agent.until(
             lambda: agent.deployment(deployed["id"]),
