@@ -177,8 +177,10 @@ async def test_a_task_that_ran_its_time_is_replaced(agent: Agent) -> None:
     )
 
     assert second.body != first
-    assert any(
-        "max_runtime_secs" in (task["reason"] or "") for task in await agent.tasks(deployed["id"], "stopped")
+    # The next one is started before the end of this one is recorded.
+    await agent.until(
+        lambda: agent.tasks(deployed["id"], "stopped"),
+        lambda ended: any("max_runtime_secs" in (task["reason"] or "") for task in ended),
     )
 
 
