@@ -3,14 +3,14 @@
 import asyncio
 import time
 
-from tests.harness import Agent
+from tests.harness import Agent, Json
 from tests.system.programs import EXITS, LATE_HEALTH, ON_DEMAND_EXIT, SLOW
 
 
 async def test_an_idle_app_stops_and_the_next_request_wakes_it(agent: Agent) -> None:
-    deployed = await agent.deploy("hello", ON_DEMAND_EXIT, idle_timeout_secs=1)
+    deployed = await agent.deploy("hello", ON_DEMAND_EXIT)
     first = await agent.get("hello")
-    await agent.until_asleep(deployed["id"])
+    await _until_asleep_by_itself(agent, deployed["id"])
 
     woken = await agent.get("hello")
 
@@ -129,8 +129,7 @@ exec python3 -m http.server --bind "$HOST" "$PORT"
     assert {answer.status for answer in answers} == {503}
     assert all(int(answer.headers["Retry-After"]) >= 1 for answer in answers)
     assert len(await agent.tasks(deployed["id"], "failed")) <= 3
-    shown = await agent.deployment(deployed["id"])
-    assert shown["activity"] == "crashed"
+    await agent.until(lambda: _asked_and_shown(agent, "loop", deployed), lambda found: found == "crashed")
     assert "the disk is full" in await agent.logs(deployed["id"])
     assert all(b"disk" not in answer.body for answer in answers)
 
@@ -227,3 +226,18 @@ async def test_a_deleted_app_leaves_nothing_behind(agent: Agent) -> None:
     await agent.until(agent.tasks_running_now, lambda pids: pids == [], limit=20)
     assert (await agent.api("GET", f"/api/v1/deployments/{deployed['id']}")).status in (200, 404)
     assert (await agent.app("gone"))["id"] != app["id"]
+
+
+async def _until_asleep_by_itself(agent: Agent, deployment_id: str) -> None:
+    """Have an idle time of a second for no longer than it is wanted: a test may be held up for longer."""
+    path = f"/api/v1/deployments/{deployment_id}"
+    await agent.ask("PATCH", path, json={"spec": {"idle_timeout_secs": 1}})
+    await agent.until_asleep(deployment_id)
+    await agent.ask("POST", f"{path}/sleep")  # or the longer time would wake it
+    await agent.ask("PATCH", path, json={"spec": {"idle_timeout_secs": 600}})
+
+
+async def _asked_and_shown(agent: Agent, name: str, deployed: Json) -> str:
+    """Ask an app, and read what is said of it: for a second or more that it crashed."""
+    await agent.get(name)
+    return str((await agent.deployment(deployed["id"]))["activity"])
