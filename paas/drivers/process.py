@@ -137,18 +137,17 @@ class ProcessDriver:
         After `prepare`, and with a launcher parked, this is a link, some lines into a pipe, and no wait.
         """
         await self.prepare(spec)
-        if spec.task_id not in self._prepared:
-            seen = (await self.look([spec.task_id])).get(spec.task_id)
-            if seen is not None:
-                return seen
-        script = self._scripts.take(spec)
-        launcher = await self._pool.take(script)
-        # No await from here on: of two starts, the second finds the first's work.
-        running = self._watch.running.get(spec.task_id)
-        if running is not None:
+        if spec.task_id in self._prepared:
+            script = self._scripts.take(spec)
+            launcher = await self._pool.take(script)
+            # No await from here to its start: of two starts, the second finds the first's work.
+            if spec.task_id in self._prepared:
+                return self._hand_over(launcher, spec, script)
             self._pool.give_back(launcher)
-            return running.instance
-        return self._hand_over(launcher, spec, script)
+        seen = (await self.look([spec.task_id])).get(spec.task_id)
+        if seen is None:
+            raise StartFailed(f"cannot start task {spec.task_id}: another start of it has failed")
+        return seen
 
     async def stop(self, task_id: TaskId, *, grace: timedelta) -> int | None:
         """SIGTERM to the process group, after `grace` SIGKILL to every process; then nothing of it lives."""

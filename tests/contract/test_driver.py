@@ -90,6 +90,16 @@ async def test_two_starts_are_one_process(driver: Driver, rig: Rig) -> None:
     assert rig.alive(spec.task_id) == 1
 
 
+async def test_starts_of_a_task_that_ends_at_once_find_it_all(driver: Driver, rig: Rig) -> None:
+    spec = rig.ending(3)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(10):
+            group.create_task(driver.start(spec))
+
+    assert (await until_exited(driver, spec.task_id)).exit_code == 3
+
+
 async def test_a_start_of_an_ended_task_finds_it_ended(driver: Driver, rig: Rig) -> None:
     spec = rig.ending(0)
     await driver.start(spec)
