@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from paas.builders import static_server
+from tests.harness import own_ports
 
 PAGE = b"<h1>home</h1>"
 
@@ -41,26 +42,25 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def port(site: Path) -> Iterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        port = int(reserved.getsockname()[1])
-    process = subprocess.Popen(
-        [sys.executable, "-ISE", static_server.__file__, "missing", "public", "."],
-        cwd=site.parent,
-        env={"HOST": "127.0.0.1", "PORT": str(port)},
-    )
-    try:
-        while process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-            except ConnectionRefusedError:
-                os.sched_yield()
-            else:
-                break
-        yield port
-        assert process.poll() is None
-    finally:
-        process.kill()
-        process.wait()
+    with own_ports() as (port, _):
+        process = subprocess.Popen(
+            [sys.executable, "-ISE", static_server.__file__, "missing", "public", "."],
+            cwd=site.parent,
+            env={"HOST": "127.0.0.1", "PORT": str(port)},
+        )
+        try:
+            while process.poll() is None:
+                try:
+                    socket.create_connection(("127.0.0.1", port)).close()
+                except ConnectionRefusedError:
+                    os.sched_yield()
+                else:
+                    break
+            yield port
+            assert process.poll() is None
+        finally:
+            process.kill()
+            process.wait()
 
 
 def ask(

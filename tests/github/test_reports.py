@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from http import HTTPStatus
@@ -270,13 +271,13 @@ async def test_no_token_goes_anywhere_but_to_its_own_host(api: Api, github: GitH
 
 async def test_a_host_that_is_away_keeps_nobody_waiting(api: Api, github: GitHub) -> None:
     await app_of(api)
-    with serving("owner/name") as away:
-        pass
-
-    async with telling(api, away):
-        await push(api)
-        await fail(api)
-        await until_open(api, lambda found: found[0].attempts > 1)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # so that no other test's server is there
+        away = GitHub("owner/name", url=f"http://127.0.0.1:{nobody.getsockname()[1]}")
+        async with telling(api, away):
+            await push(api)
+            await fail(api)
+            await until_open(api, lambda found: found[0].attempts > 1)
 
     async with telling(api, github):
         await until(lambda: github.states_of(FIRST) == ["failure"])
