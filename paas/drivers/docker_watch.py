@@ -56,7 +56,9 @@ class Watch:
             async with asyncio.timeout(FIRST_TRY_SECS):
                 await self._tried.wait()
         except TimeoutError:
-            self._note_away(Unavailable(f"the Docker engine has not answered within {FIRST_TRY_SECS:g} s"))
+            if not self._tried.is_set():  # else the answer came in the same moment; no other would follow
+                reason = f"the Docker engine has not answered within {FIRST_TRY_SECS:g} s"
+                self._note_away(Unavailable(reason))
         if self._error is not None:
             raise Unavailable(self._error.message, hint=self._error.hint)
 

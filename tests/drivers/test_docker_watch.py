@@ -2,9 +2,12 @@
 
 import asyncio
 import dataclasses
+import time
 from pathlib import Path
 
+from paas.docker.engine import DockerEngine
 from paas.drivers.docker_containers import name_of
+from paas.drivers.docker_watch import FIRST_TRY_SECS, Watch
 from tests.contract.docker_rig import DockerRig
 from tests.docker_engine import ask
 from tests.drivers.docker_steps import until_exited
@@ -58,3 +61,23 @@ async def test_an_engine_that_is_slow_to_tell_its_version_is_followed_at_once(
         dataclasses.replace(docker_rig, socket=front).driver() as driver,
     ):
         assert await driver.survey() == {}
+
+
+async def test_an_engine_that_answers_in_the_last_moment_is_not_held_to_be_away(
+    docker_rig: DockerRig,
+) -> None:
+    async def follow_up(*_: object) -> None:
+        raise AssertionError("nothing happens")
+
+    async def take_stock() -> None:
+        time.sleep(FIRST_TRY_SECS)  # noqa: ASYNC251 - the process is not run: then all comes at once
+        await asyncio.sleep(0)
+
+    async with DockerEngine(docker_rig.socket) as engine, asyncio.TaskGroup() as group:
+        watch = Watch(engine, docker_rig.agent_id, follow_up, take_stock)
+        following = group.create_task(watch.run())
+
+        await watch.check()
+
+        assert watch.trouble is None
+        following.cancel()
