@@ -171,15 +171,22 @@ class Database:
         return self._group
 
     async def _undo_and_leave(self) -> None:
-        """Undo one member. A cancelled statement was still run: what follows it here undoes it too."""
+        """Undo one member. A cancelled statement was still run: what follows it here undoes it too.
+
+        The others are committed at once: a member that was refused for what they wrote is to find it when
+        it reads again. Two that come again as long as they do not would keep the group open for ever.
+        """
         undo: tuple[str, ...] = ("ROLLBACK TO member", "RELEASE member")
         if self._group is None or not self._group.members:
             self._group = None
             undo = ("ROLLBACK",)
-        with contextlib.suppress(sqlite3.OperationalError):  # not begun, or undone by SQLite (disk full)
-            for statement in undo:
-                await self._writing.execute(statement)
-        await self._leave()
+        try:
+            with contextlib.suppress(sqlite3.OperationalError):  # not begun, or undone by SQLite (disk full)
+                for statement in undo:
+                    await self._writing.execute(statement)
+            await self._commit()
+        finally:
+            self._lock.release()
 
     async def _leave(self) -> None:
         """Commit, unless the next transaction already waits and can share the commit."""

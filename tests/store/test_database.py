@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from paas.core.errors import StateUnusable, Unavailable
+from paas.core.errors import Stale, StateUnusable, Unavailable
 from paas.store import apps
 from paas.store.database import Database, Tx
 from tests.store.records import app, insert_app
@@ -66,6 +66,32 @@ async def test_a_failure_among_others_that_share_a_commit_undoes_only_itself(dat
 
     assert sum(isinstance(result, ZeroDivisionError) for result in results) == 20
     assert await count(database) == 40
+
+
+async def test_who_is_refused_for_what_another_wrote_finds_it_when_it_reads_again(database: Database) -> None:
+    """However many wait to share the commit: else it would be refused again and again."""
+    has_read = asyncio.Event()
+
+    async def move() -> None:
+        async with database.record() as tx:
+            await apps.insert(tx, app())
+
+    async def come_second() -> int:
+        with pytest.raises(Stale):
+            async with database.record() as tx:
+                assert await tx.value("SELECT count(*) FROM apps") == 1
+                raise Stale("somebody else moved it first")
+        found = await count(database)
+        has_read.set()
+        return found
+
+    async def wait_to_share() -> None:
+        async with database.record():
+            await has_read.wait()
+
+    _, found, _ = await asyncio.gather(move(), come_second(), wait_to_share())
+
+    assert found == 1
 
 
 async def test_writers_at_the_same_time_share_commits(database: Database) -> None:
