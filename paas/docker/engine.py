@@ -165,7 +165,8 @@ class DockerEngine:
                 ):
                     pass
             except (TimeoutError, aiohttp.ClientError):
-                limit.reschedule(0)
+                if not limit.expired():  # it may just have done so by itself
+                    limit.reschedule(0)
                 return
 
     def _client(self) -> aiodocker.Docker:
