@@ -9,6 +9,7 @@ from paas.core.ids import AppId, DeploymentId
 from paas.core.live import Live
 from paas.proxy.limits import ProxyLimits
 from paas.routes import Rules
+from tests.proxy.ports import reserved_port
 from tests.proxy.rig import DEPLOYMENT, AppSide, Line, Rig, running, until
 
 RAW = Rules(speaks_http=False)
@@ -47,18 +48,14 @@ class Tcp:
         return live
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as holder:
-        return int(holder.getsockname()[1])
-
-
 @contextlib.asynccontextmanager
 async def tcp_running(limits: ProxyLimits | None = None) -> AsyncIterator[Tcp]:
-    async with running(limits) as rig:
-        made = Tcp(rig, free_port())
-        made.lead()
-        await made.until_listening()
-        yield made
+    with reserved_port() as port:
+        async with running(limits) as rig:
+            made = Tcp(rig, port)
+            made.lead()
+            await made.until_listening()
+            yield made
 
 
 async def echo_bytes(side: AppSide) -> None:

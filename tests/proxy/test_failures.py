@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from paas.proxy.limits import ProxyLimits
+from tests.proxy.ports import reserved_port
 from tests.proxy.rig import (
     AppSide,
     Rig,
@@ -21,16 +22,11 @@ from tests.proxy.rig import (
 )
 
 
-async def closed_port(rig: Rig) -> int:
-    app = await rig.start_app(echo)
-    await app.stop()
-    return app.port
-
-
 async def test_app_that_refuses_connections_is_502_with_the_cause(rig: Rig) -> None:
-    rig.publish(await closed_port(rig))
+    with reserved_port() as refusing:
+        rig.publish(refusing)
 
-    answer = await rig.get()
+        answer = await rig.get()
 
     assert status_of(answer) == 502
     assert "refused" in fields_of(answer)["x-error-detail"].lower()
@@ -38,15 +34,16 @@ async def test_app_that_refuses_connections_is_502_with_the_cause(rig: Rig) -> N
 
 
 async def test_refused_connection_is_tried_again_on_a_fresh_task(rig: Rig) -> None:
-    task = rig.publish(await closed_port(rig))
-    rig.wakes_with(echo)
-    line = await rig.connect()
-    await line.send(request())
-    await until(lambda: rig.in_flight() == 1, pause_secs=0)  # before it is tried again, whatever is late
+    with reserved_port() as refusing:
+        task = rig.publish(refusing)
+        rig.wakes_with(echo)
+        line = await rig.connect()
+        await line.send(request())
+        await until(lambda: rig.in_flight() == 1, pause_secs=0)  # before it is tried again, whatever is late
 
-    rig.withdraw(task)  # as the engine does once it sees the end of the task
+        rig.withdraw(task)  # as the engine does once it sees the end of the task
 
-    assert status_of(await line.read_head()) == 200
+        assert status_of(await line.read_head()) == 200
 
 
 @pytest.mark.parametrize("method", [b"GET", b"DELETE"])

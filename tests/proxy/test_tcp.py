@@ -6,8 +6,9 @@ import pytest
 
 from paas.core.live import Refusal, Traffic
 from paas.proxy.limits import ProxyLimits
+from tests.proxy.ports import reserved_port
 from tests.proxy.rig import DEPLOYMENT, LIMIT_SECS, AppSide, until
-from tests.proxy.tcp_rig import Tcp, echo_bytes, free_port, tcp_running
+from tests.proxy.tcp_rig import Tcp, echo_bytes, tcp_running
 
 SENT = 64 * 1024 * 1024
 
@@ -225,24 +226,26 @@ async def test_a_client_that_breaks_off_while_it_waits_frees_its_place(tcp: Tcp)
 
 
 async def test_a_task_that_just_ended_is_followed_by_a_fresh_one(tcp: Tcp) -> None:
-    dead = tcp.rig.publish(free_port())
-    line = await tcp.connect()
-    await line.send(b"x")
-    await until(lambda: tcp.rig.in_flight() == 1)
+    with reserved_port() as refusing:
+        dead = tcp.rig.publish(refusing)
+        line = await tcp.connect()
+        await line.send(b"x")
+        await until(lambda: tcp.rig.in_flight() == 1)
 
-    tcp.rig.withdraw(dead)
-    await until(lambda: tcp.rig.waiting() == 1)
+        tcp.rig.withdraw(dead)
+        await until(lambda: tcp.rig.waiting() == 1)
     await tcp.rig.serve(echo_bytes)
 
     assert await line.read_exactly(1) == b"x"
 
 
 async def test_a_task_that_accepts_nobody_turns_clients_away(tcp: Tcp) -> None:
-    tcp.rig.publish(free_port())
-    line = await tcp.connect()
+    with reserved_port() as refusing:
+        tcp.rig.publish(refusing)
+        line = await tcp.connect()
 
-    with pytest.raises(ConnectionResetError):
-        await line.read_to_end()
+        with pytest.raises(ConnectionResetError):
+            await line.read_to_end()
 
     assert tcp.live().refused == {"unreachable": 1}
     assert tcp.rig.in_flight() == 0

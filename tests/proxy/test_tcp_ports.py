@@ -4,6 +4,7 @@ import socket
 
 from paas.core.ids import AppId, DeploymentId, TaskId
 from paas.core.live import Refusal
+from tests.proxy.ports import reserved_port
 from tests.proxy.rig import DEPLOYMENT, HOST, AppSide, Rig, Script, status_of, until
 from tests.proxy.tcp_rig import RAW, Tcp, echo_bytes
 
@@ -63,17 +64,18 @@ async def test_a_port_that_leads_nowhere_is_closed(tcp: Tcp) -> None:
 
 
 async def test_a_port_that_another_program_has_is_told_and_taken_when_it_is_free(rig: Rig) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as foreign:
-        tcp = Tcp(rig, foreign.getsockname()[1])
-        tcp.lead()
-        await until(lambda: tcp.live().port_problem is not None)
-        assert tcp.live().port_problem == f"cannot listen on port {tcp.port}: Address already in use"
+    with reserved_port() as port:
+        tcp = Tcp(rig, port)
+        with socket.create_server(("127.0.0.1", port)):
+            tcp.lead()
+            await until(lambda: tcp.live().port_problem is not None)
+            assert tcp.live().port_problem == f"cannot listen on port {port}: Address already in use"
 
-    await until(lambda: tcp.live().port_problem is None)
-    await rig.serve(echo_bytes)
-    line = await tcp.connect()
-    await line.send(b"x")
-    assert await line.read_exactly(1) == b"x"
+        await until(lambda: tcp.live().port_problem is None)
+        await rig.serve(echo_bytes)
+        line = await tcp.connect()
+        await line.send(b"x")
+        assert await line.read_exactly(1) == b"x"
 
 
 async def test_the_hosts_of_such_an_app_answer_no_http(rig: Rig) -> None:
