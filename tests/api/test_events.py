@@ -1,12 +1,14 @@
 """The event feed over HTTP, and how streams end."""
 
 import asyncio
+import socket
 from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 
 from paas.api import server
+from paas.store import feed
 from tests.api.conftest import Api, serve, until
 from tests.api.streams import LIMIT_SECS, open_stream
 
@@ -70,6 +72,35 @@ async def test_slow_reader_loses_nothing(api: Api) -> None:
         frames = await stream.take(count)
 
     assert [int(frame.id) for frame in frames] == list(range(1, count + 1))
+
+
+async def test_reader_that_resets_while_it_is_waited_for_is_no_failure(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    loop, before = asyncio.get_running_loop(), len(asyncio.all_tasks())
+    async with api.database.record() as tx:
+        for _ in range(200):  # more than all buffers on the way take
+            await feed.append(tx, "noise", at=0.0, facts={"text": "x" * 100_000})
+
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")  # its end is a reset
+        slow.setblocking(False)
+        await loop.sock_connect(slow, ("127.0.0.1", api.port))
+        head = "GET /api/v1/events?after=0 HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
+        await loop.sock_sendall(slow, head.encode())
+        await until(lambda: any(each.get_write_buffer_size() for each in transports(api)))
+
+    await until(lambda: len(asyncio.all_tasks()) <= before)
+    assert caplog.records == []
+
+
+def transports(api: Api) -> list[asyncio.Transport]:
+    """List the open connections, as the server has them."""
+    assert api.server._runner is not None
+    assert api.server._runner.server is not None
+    found = (each.transport for each in api.server._runner.server.connections)
+    return [each for each in found if isinstance(each, asyncio.Transport)]
 
 
 async def test_close_waits_for_no_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ async def stream(request: web.Request, produce: Callable[[Send], Awaitable[None]
             group.create_task(writing.beat())
             group.create_task(_end_with(request.app[CLOSING]))
             group.create_task(_all_of(produce(writing.send)))
-    except* (_Over, ConnectionResetError):  # aiohttp's own kind of reset is one of these
+    except* (_Over, ConnectionError):  # aiohttp has kinds of its own, and the plain one where it waited
         pass
     except* Exception as errors:
         logger.error("Stream failed", exc_info=errors, extra={"event": "api.stream_failed"})  # noqa: TRY400
