@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paas.builders.build_process import measure
+from paas.builders.threads import done_in_thread
 from paas.launching import children
 
 NEW, SIZE = ".new-", ".size"
@@ -36,7 +37,7 @@ class BuildCache:
         async with self._changing:
             new = self._root / f"{NEW}{secrets.token_hex(8)}"
             try:
-                if not await asyncio.to_thread(_take, new, places):
+                if not await done_in_thread(_take, new, places):
                     return
                 size_bytes, _ = await measure([new])
                 if size_bytes <= self._limit_bytes:

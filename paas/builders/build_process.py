@@ -11,6 +11,7 @@ from typing import BinaryIO, NoReturn
 from paas.builders import disk
 from paas.builders.build_lines import BuildLines
 from paas.builders.containment import Containment, ProcessLimits
+from paas.builders.threads import done_in_thread
 from paas.core.errors import BuildFailed, Unavailable
 from paas.core.ports import BuildReport
 from paas.core.records import dataclass
@@ -70,7 +71,7 @@ class BuildProcess:
         try:
             async with children.reading(output) as stream:
                 with gate:
-                    await self._hold(pid)
+                    await done_in_thread(self._containment.hold, pid, self._limits.processes)
                     gate.write(b"\n")
                 async with self._watched(pid), asyncio.TaskGroup() as group:
                     group.create_task(_print(stream, lines, report), name="output of a build")
@@ -103,15 +104,6 @@ class BuildProcess:
             os.close(gate_reader)
             os.close(writer)
         return pid, os.fdopen(gate_writer, "wb", buffering=0), reader
-
-    async def _hold(self, pid: int) -> None:
-        """Limit the build. Nothing more is done to its process after this, also after a cancel."""
-        loop = asyncio.get_running_loop()
-        holding = loop.run_in_executor(None, self._containment.hold, pid, self._limits.processes)
-        try:
-            await asyncio.shield(holding)
-        finally:
-            await asyncio.wait([holding])
 
     @contextlib.asynccontextmanager
     async def _watched(self, pid: int) -> AsyncIterator[None]:

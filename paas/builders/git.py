@@ -16,6 +16,7 @@ from paas.builders import git_answers
 from paas.builders.git_answers import Wanted
 from paas.builders.git_environment import check_token, environment
 from paas.builders.git_process import Ended, run
+from paas.builders.threads import done_in_thread
 from paas.builders.trees import UnpackLimits, check_links
 from paas.builders.unpack import unpack_tar
 from paas.core.errors import BadArchive, BuildFailed, PaasError, Unavailable
@@ -133,13 +134,7 @@ class _Fetch:
     async def unpack(self, commit: str, into: Path) -> None:
         """Put the files of a commit that is here into a folder."""
         await self._made("archive", "--format=tar", f"{commit}^{{tree}}", output=self._scratch / "tree")
-        unpacking = asyncio.get_running_loop().run_in_executor(
-            None, _unpack, self._scratch / "tree", into, self._limits.unpack
-        )
-        try:
-            await asyncio.shield(unpacking)
-        finally:  # a cancel leaves nobody who still writes
-            await asyncio.wait((unpacking,))
+        await done_in_thread(_unpack, self._scratch / "tree", into, self._limits.unpack)
 
     async def _wanted(self, ref: str | None) -> Wanted:
         """Look a reference up among the server's names, of which there may be a great many."""

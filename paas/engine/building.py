@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import functools
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,6 +12,7 @@ import msgspec
 from paas.build_files import BuildFiles
 from paas.build_logs import BuildLogs
 from paas.builders.source_tree import digest_of, digest_of_file, folder_inside, unpack_source
+from paas.builders.threads import done_in_thread
 from paas.builders.trees import UnpackLimits
 from paas.core.builds import DOCKERFILE, READY_IMAGE, Build, BuildOptions, Recipe, SourceOrder
 from paas.core.errors import BuildFailed, PaasError, Stale
@@ -164,14 +164,7 @@ class Building:
             return folder, build
         archive = world.files.archive(build.id, source.sha256 or "")
         wanted = source.path or build.options.dockerfile or DOCKERFILE_NAME
-        unpacking = asyncio.get_running_loop().run_in_executor(
-            None, functools.partial(unpack_source, archive, folder, world.unpack, wanted=wanted)
-        )
-        try:
-            return await asyncio.shield(unpacking), build
-        except asyncio.CancelledError:
-            await asyncio.wait([unpacking])  # else it would fill the folder again that is about to go
-            raise
+        return await done_in_thread(unpack_source, archive, folder, world.unpack, wanted=wanted), build
 
     async def _look(self, root: Path, build: Build, variables: BuildVariables) -> _Found:
         """Find what is built of a source, and how: as was asked, as its manifest says, or as it looks."""
