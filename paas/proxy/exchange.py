@@ -219,7 +219,7 @@ class Exchange(Answering):
         self._answer(pages.not_now(reason, self._shared.router.wake_stats(self._entry)))
 
     def _tunnel_ended(self, tunnel: Tunnel) -> None:
-        self._shared.tunnels.discard(tunnel)
+        self._shared.forget_tunnel(tunnel)
         self._give_back()
 
     def _leave_room(self) -> None:

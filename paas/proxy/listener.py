@@ -49,7 +49,6 @@ class Proxy:
         self._servers: list[asyncio.Server] = []
         self._clients: set[Guest] = set()
         self._sweep_timer: asyncio.TimerHandle | None = None
-        self._all_gone = asyncio.Event()
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port: the one asked for, or a free one for 0. Raises OSError."""
@@ -86,8 +85,8 @@ class Proxy:
         try:
             async with asyncio.timeout(timeout_secs):
                 while self._clients or self._shared.tunnels:
-                    self._all_gone.clear()
-                    await self._all_gone.wait()
+                    self._shared.left.clear()
+                    await self._shared.left.wait()
         except TimeoutError:
             return False
         return True
@@ -138,8 +137,7 @@ class Proxy:
 
     def _forget(self, client: Guest) -> None:
         self._clients.discard(client)
-        if not self._clients:
-            self._all_gone.set()
+        self._shared.left.set()
 
     def _keep_time(self) -> None:
         if self._sweep_timer is None:

@@ -1,5 +1,7 @@
 """What every connection of one proxy shares."""
 
+import asyncio
+
 from paas.core.ids import AppId, DeploymentId
 from paas.core.ports import Clock
 from paas.core.records import dataclass, field
@@ -50,3 +52,8 @@ class Shared:
     # Stands for all hosts that lead to no deployment, and for what is no request.
     nowhere: Entry = field(default_factory=lambda: Entry(DeploymentId(""), AppId("")))
     tunnels: set[Tunnel] = field(default_factory=set)
+    left: asyncio.Event = field(default_factory=asyncio.Event)  # set when a client or a tunnel has gone
+
+    def forget_tunnel(self, tunnel: Tunnel) -> None:
+        self.tunnels.discard(tunnel)
+        self.left.set()

@@ -220,7 +220,7 @@ class TcpClient(asyncio.Protocol):
         peer.reset(self.transport)
 
     def _tunnel_ended(self, tunnel: Tunnel) -> None:
-        self._shared.tunnels.discard(tunnel)
+        self._shared.forget_tunnel(tunnel)
         self._note_answer()
         self._give_back()
 

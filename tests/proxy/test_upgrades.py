@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.proxy.rig import HOST, AppSide, Rig, fields_of, request, status_of, until
+from tests.proxy.rig import HOST, LIMIT_SECS, AppSide, Rig, fields_of, request, status_of, until
 
 UPGRADE = (b"Connection: Upgrade", b"Upgrade: chat/1")
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat/1\r\n\r\n"
@@ -54,6 +54,19 @@ async def test_open_tunnel_keeps_the_app_awake_and_its_end_lets_it_go(rig: Rig) 
     await until(lambda: rig.in_flight() == 0)
     assert rig.last_used() > used
     assert rig.proxy.open_connections() == 0
+
+
+async def test_drain_is_over_when_the_last_tunnel_ends(rig: Rig) -> None:
+    await rig.serve(chat)
+    line = await rig.connect()
+    await line.send(request(*UPGRADE))
+    await line.read_until(b"welcome")
+
+    async with asyncio.TaskGroup() as group:
+        draining = group.create_task(rig.proxy.drain(LIMIT_SECS))
+        line.close()
+
+    assert draining.result()
 
 
 @pytest.mark.parametrize("from_client", [True, False])
