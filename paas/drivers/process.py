@@ -245,12 +245,11 @@ class ProcessDriver:
     def _hand_over(self, launcher: Launcher, spec: TaskSpec, script: Script) -> Instance:
         try:
             self._limit(launcher, spec)
-            self._runs.take(spec.task_id, launcher.record)
-            launcher.order(script, spec.port)
+            with self._runs.given(spec.task_id, launcher.record):
+                launcher.order(script, spec.port)
         except OSError as error:
             asyncio.get_running_loop().remove_reader(launcher.pidfd)
             self._spawner.retire(launcher)
-            self._prepared.discard(spec.task_id)  # its run may have the record of this launcher now
             raise StartFailed(f"cannot start task {spec.task_id}: {error.strerror or error}") from error
         launcher.leave()
         self._prepared.discard(spec.task_id)

@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from paas.core.errors import StartFailed
@@ -142,6 +142,16 @@ class Runs:
     def take(self, task_id: TaskId, parked: Path) -> None:
         """Give a run its launcher, whose record this is: once; a second raises FileExistsError."""
         os.link(parked, f"{self.root}/{task_id}/{RECORD}")  # no Path: each join costs a wake some us
+
+    @contextlib.contextmanager
+    def given(self, task_id: TaskId, parked: Path) -> Iterator[None]:
+        """Let a run have its launcher, as `take` does, unless what is done with it raises."""
+        self.take(task_id, parked)
+        try:
+            yield
+        except BaseException:
+            (self.folder(task_id) / RECORD).unlink()
+            raise
 
     def is_taken(self, task_id: TaskId) -> bool:
         """Say whether a launcher was given to this run."""

@@ -15,6 +15,7 @@ from paas.core.records import replace
 from paas.drivers import launchers
 from paas.drivers.process import ProcessDriver
 from paas.drivers.start_script import MOST_AHEAD
+from paas.launching import leftovers
 from tests import processes, programs
 from tests.contract.native import Die
 from tests.contract.rigs import NativeRig, is_alive
@@ -43,13 +44,16 @@ async def test_a_launcher_killed_while_parked_is_replaced(rig: NativeRig) -> Non
         await until(lambda: rig.output(spec.task_id) == "done\n")
 
 
+@pytest.mark.parametrize("tells_of_it", [False, True])
 async def test_a_start_that_chose_a_launcher_in_the_moment_of_its_death_may_be_repeated(
-    rig: NativeRig,
+    rig: NativeRig, *, tells_of_it: bool
 ) -> None:
     spec = rig.spec(programs.ONE_SHOT)
     async with rig.driver() as driver:
         await driver.prepare(spec)
         await until(lambda: driver._pool._parked)
+        if tells_of_it:
+            kill_children_of_launchers(rig)
         kill_launchers(rig)
         with pytest.raises(StartFailed, match="Broken pipe"):
             await driver.start(spec)
@@ -176,6 +180,16 @@ def kill_launchers(rig: NativeRig) -> None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         killed |= found
+        time.sleep(0.001)
+
+
+def kill_children_of_launchers(rig: NativeRig) -> None:
+    """Kill what launchers forked ahead, and wait until these have written that down."""
+    while not (children := [child for pid in launchers_of(rig) for child in leftovers.find_children(pid)]):
+        time.sleep(0.001)
+    waiting = launchers_of(rig)
+    leftovers.kill_each(children)
+    while any(map(processes.is_alive, waiting)):
         time.sleep(0.001)
 
 
