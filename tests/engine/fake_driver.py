@@ -7,6 +7,7 @@ do what the program says that is the last word of their command.
 import asyncio
 import contextlib
 import errno
+import functools
 import itertools
 import socket
 from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -19,6 +20,7 @@ from paas.core.errors import StartFailed, Unavailable
 from paas.core.ids import TaskId
 from paas.core.model import Address, Instance, TaskSpec
 from paas.engine.admission import HostMemory
+from tests.harness import own_ports
 
 HOST = "127.0.0.1"
 ASKED, KILLED = 143, 137  # exit codes after SIGTERM and SIGKILL
@@ -78,8 +80,14 @@ class Machine:
         self.may_be_seen = asyncio.Event()  # else whoever looks at it hangs
         self.may_be_seen.set()
         self.drivers: list[FakeDriver] = []
+        self._held = contextlib.ExitStack()
         self._starts_allowed = asyncio.Event()
         self._pids = itertools.count(1000)
+
+    @functools.cached_property
+    def ports(self) -> tuple[int, int]:
+        """Say from where to where its tasks may listen: until it is closed, no other test's does there."""
+        return self._held.enter_context(own_ports())
 
     def program(self, spec: TaskSpec) -> Program:
         name = spec.env.get("PROGRAM", "good") if spec.listens else spec.command[-1].split()[-1]
@@ -156,6 +164,7 @@ class Machine:
     def close(self) -> None:
         for task_id in self.up():
             self.end(task_id, KILLED)
+        self._held.close()
 
 
 class FakeDriver:

@@ -303,7 +303,11 @@ async def running(
             builders={"tish": FakeBuilder()},
             freezers={"tish": driver},
             clock=clock,
-            settings=settings or EngineSettings(domain="localhost", drain=DRAIN, resync=resync),
+            settings=replace(
+                settings or EngineSettings(domain="localhost", drain=DRAIN, resync=resync),
+                first_port=machine.ports[0],
+                last_port=machine.ports[1],
+            ),
             host_memory=machine.memory,
             metering=metering,
             variables=Variables(database.reader, vault),
