@@ -3,15 +3,34 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+import pytest
+
+from paas.builders.containment import Containment
+from paas.builders.sandbox import Sandbox
 from paas.launching import leftovers
+from paas.launching.users import User
+from tests.requirements import require_root
 
 LOOKS = 100
+USER = 64_000 + os.getpid() % 1000  # nobody's: each worker has its own
 
 
-def test_a_child_whose_parent_ends_while_it_is_looked_for_is_found() -> None:
+def by_variable(mark: str) -> list[int]:
+    return leftovers.find_by_environment(mark)
+
+
+def by_user(_mark: str) -> list[int]:
+    sandbox = Sandbox(user=User(uid=USER, gid=USER), bwrap=None)
+    return Containment("x", sandbox, None)._found_by_user()
+
+
+@pytest.mark.parametrize("find", [by_variable, by_user])
+def test_a_child_whose_parent_ends_while_it_is_looked_for_is_found(find: Callable[[str], list[int]]) -> None:
+    require_root()
     mark = f"MARK={os.getpid()}-fork"
     script = "read -r _; sleep 1000 & echo $!"
     with subprocess.Popen(
@@ -20,6 +39,7 @@ def test_a_child_whose_parent_ends_while_it_is_looked_for_is_found() -> None:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        user=USER,
     ) as parent:
         children: list[int] = []
 
@@ -35,7 +55,7 @@ def test_a_child_whose_parent_ends_while_it_is_looked_for_is_found() -> None:
 
         sys.setprofile(preempt)
         try:
-            found = leftovers.find_by_environment(mark)
+            found = find(mark)
         finally:
             sys.setprofile(None)
             leftovers.end_by_environment(mark)

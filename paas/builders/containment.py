@@ -106,7 +106,7 @@ class Containment:
         user = self._sandbox.user
         if user is None:
             return leftovers.find_by_environment(self.variable)
-        return [pid for pid in leftovers.all_pids() if _owner(pid) == user.uid and not _is_dead(pid)]
+        return [pid for pid in leftovers.each_pid() if _owner(pid) == user.uid and not _is_dead(pid)]
 
     def _kill_found(self, pids: Collection[int]) -> None:
         """Kill one by one, or all of a user at once, so that none forks meanwhile."""

@@ -41,7 +41,7 @@ def find_by_environment(variable: str) -> list[int]:
     """List the living processes started with a variable; others' processes are not readable."""
     wanted = os.fsencode(variable)
     found = []
-    for pid in _all_in_turn():
+    for pid in each_pid():
         with contextlib.suppress(OSError):
             if wanted in _environment_of(pid).split(b"\0"):
                 found.append(pid)
@@ -51,7 +51,7 @@ def find_by_environment(variable: str) -> list[int]:
 def find_by_group(process_group: int) -> list[int]:
     """List the processes of a process group. Sound only while its leader is known to live."""
     found = []
-    for pid in _all_in_turn():
+    for pid in each_pid():
         with contextlib.suppress(OSError):
             if os.getpgid(pid) == process_group:
                 found.append(pid)
@@ -70,8 +70,8 @@ def all_pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdecimal()]  # noqa: PTH208 - names are all it needs
 
 
-def _all_in_turn() -> Iterator[int]:
-    """Name every process, at last those whose parents made them meanwhile, and have ended since."""
+def each_pid() -> Iterator[int]:
+    """Name every process, at last those that appeared meanwhile: their parents may have ended unseen."""
     named: set[int] = set()
     while new := [pid for pid in all_pids() if pid not in named]:
         named.update(new)
