@@ -3,13 +3,16 @@
 import asyncio
 import time
 from http import HTTPStatus
+from pathlib import Path
 
 import pytest
 
 from paas.core.ids import DeploymentId, TaskId, new_task_id
+from paas.core.records import replace
 from paas.core.states import TaskState
 from paas.store import deployments, tasks
-from tests.api.conftest import Api, Json
+from paas.task_logs import LogLine, TaskLogs
+from tests.api.conftest import Api, Json, serve
 from tests.api.engine import activate, begin
 from tests.api.streams import open_stream
 
@@ -156,6 +159,31 @@ async def test_resumed_stream_leaves_out_what_the_tail_left_out(api: Api) -> Non
         resumed = await stream.next()
 
     assert (frame.data["message"], resumed.data["message"]) == ("new", "newest")
+
+
+class SpeaksWhileRead(TaskLogs):
+    """Logs to which a task writes its first line right after they were read."""
+
+    async def read(
+        self, task_id: TaskId, *, after: int = 0, tail: int | None = None, since: float | None = None
+    ) -> list[LogLine]:
+        found = await super().read(task_id, after=after, tail=tail, since=since)
+        if not found:
+            self.path(task_id).write_text("first\n", encoding="utf-8")
+        return found
+
+
+async def test_line_written_while_the_tail_is_read_is_not_lost(tmp_path: Path) -> None:
+    logs = SpeaksWhileRead(tmp_path / "logs")
+    async with serve(tmp_path, lambda parts: replace(parts, logs=logs)) as api:
+        deployment, (task_id,) = await running(api)
+        logs.watch(task_id)
+
+        async with open_stream(
+            api.client, f"{api.url}/api/v1/deployments/{deployment['id']}/logs/stream"
+        ) as stream:
+            assert (await stream.next()).data["message"] == "first"
+        logs.close()
 
 
 async def test_bad_position_of_a_stream_is_refused(api: Api) -> None:

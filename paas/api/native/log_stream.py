@@ -56,10 +56,16 @@ class LogStream:
                 await self._send(line, send)
 
     async def _send_tail(self, known: Iterable[TaskId], send: Send) -> None:
-        lines = await last_lines(self._parts.logs, known, tail=self._tail)
-        for task_id in set(known) - {line.task_id for line in lines}:
-            for end in await self._parts.logs.read(task_id, tail=1):
-                self._sent[task_id] = end.offset
+        lines: list[LogLine] = []
+        ends: dict[TaskId, int] = {}
+        for task_id in known:
+            # Read once: what is written after it is no more of the tail, and is followed.
+            found = await self._parts.logs.read(task_id, tail=max(1, self._tail))
+            if found:
+                ends[task_id] = found[-1].offset
+            lines = _last([*lines, *found], self._tail)
+        for task_id in ends.keys() - {line.task_id for line in lines}:
+            self._sent[task_id] = ends[task_id]
         for line in lines:
             await self._send(line, send)
 
@@ -97,9 +103,12 @@ async def last_lines(
     """Read the last lines of several tasks together, oldest first."""
     lines: list[LogLine] = []
     for task_id in ids:
-        lines += await logs.read(task_id, tail=tail, since=since)
-        lines = sorted(lines, key=_moment)[-tail:] if tail else []
+        lines = _last([*lines, *await logs.read(task_id, tail=tail, since=since)], tail)
     return lines
+
+
+def _last(lines: Iterable[LogLine], tail: int) -> list[LogLine]:
+    return sorted(lines, key=_moment)[-tail:] if tail else []
 
 
 def _moment(line: LogLine) -> float:
