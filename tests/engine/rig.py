@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -212,6 +213,16 @@ class Engine:
         """List a deployment's tasks in these states, by default all, newest first."""
         found = await tasks.of_deployment(self.database.reader, deployment.id)
         return [task for task in found if not states or task.state in states]
+
+    async def starts_after_failures(self, deployment: Deployment) -> list[tuple[float, float]]:
+        """Say when each task that failed had ended, with when the next that failed was started."""
+        failed = sorted(
+            await self.tasks(deployment, TaskState.FAILED), key=lambda task: task.started_at or 0.0
+        )
+        return [
+            (earlier.ended_at or 0.0, later.started_at or 0.0)
+            for earlier, later in itertools.pairwise(failed)
+        ]
 
     async def events(self) -> list[Event]:
         return await feed.read(
