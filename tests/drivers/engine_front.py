@@ -35,6 +35,13 @@ class Request:
                 asking.add_done_callback(lambda _: answering.cancel())
                 answering.add_done_callback(lambda _: asking.cancel())
 
+    async def answer(self) -> bytes:
+        """Let the engine answer what has no body, and give that, so that it can be told later."""
+        there, back = await asyncio.open_unix_connection(self.engine)
+        with contextlib.closing(back):
+            back.write(self.head)
+            return await there.read()
+
 
 Answer = Callable[[Request], Awaitable[None]]
 
@@ -45,7 +52,11 @@ async def in_front_of(engine: Path, front: Path, answer: Answer) -> AsyncIterato
 
     async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.closing(writer):
-            await answer(Request(await reader.readuntil(END_OF_HEAD), reader, writer, engine))
+            try:
+                head = await reader.readuntil(END_OF_HEAD)
+            except (asyncio.IncompleteReadError, ConnectionError):
+                return  # it gave up before it had asked
+            await answer(Request(head, reader, writer, engine))
 
     async with asyncio.TaskGroup() as clients:  # each ends with its client or the engine
 
