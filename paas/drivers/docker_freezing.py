@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from paas.core.ids import TaskId
+from paas.docker.engine import Refused
 from paas.drivers import freezing
 from paas.drivers.docker_calls import Containers
 
@@ -30,7 +31,15 @@ class ContainerFreezer:
             freezing.freeze(file)
             self._files[task_id] = file
         elif not found["State"]["Paused"]:
+            await self._pause(task_id)
+
+    async def _pause(self, task_id: TaskId) -> None:
+        try:
             await self._containers.pause(task_id)
+        except Refused:
+            found = await self._containers.inspect(task_id)
+            if found is not None and found["State"]["Running"]:  # else it ended meanwhile
+                raise
 
     async def thaw(self, task_id: TaskId) -> bool:
         """Let a container run again; yes if it was done by a file, and the engine need not be asked."""

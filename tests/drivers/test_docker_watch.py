@@ -1,4 +1,4 @@
-"""How an agent follows an engine that takes its time."""
+"""How an agent follows an engine that takes its time, and containers that do not wait for it."""
 
 import asyncio
 import dataclasses
@@ -45,6 +45,36 @@ async def test_an_end_is_not_missed_though_the_engine_answers_before_it_tells(
         subscribed.set()
 
         assert (await until_exited(driver, spec.task_id)).exit_code == 137
+
+
+async def test_a_container_that_ends_as_it_is_frozen_has_ended(docker_rig: DockerRig, tmp_path: Path) -> None:
+    spec = docker_rig.stubborn()
+    is_frozen_now = False
+
+    async def answer(request: Request) -> None:
+        nonlocal is_frozen_now
+        if not is_frozen_now:
+            await request.pass_on()
+            return
+        is_frozen_now = False
+        told = await request.answer()
+        ask(docker_rig.socket, "POST", f"/containers/{name_of(spec.task_id)}/kill")
+        await until(lambda: docker_rig.inspect(spec.task_id)["State"]["Status"] == "exited")
+        request.writer.write(told)
+
+    front = tmp_path / "engine.sock"
+    async with (
+        in_front_of(docker_rig.socket, front, answer),
+        dataclasses.replace(docker_rig, socket=front).driver() as driver,
+    ):
+        await driver.survey()
+        await driver.start(spec)
+        is_frozen_now = True
+
+        await driver.freeze(spec.task_id)
+
+        seen = await driver.look([spec.task_id])
+        assert (seen[spec.task_id].status, seen[spec.task_id].exit_code) == ("exited", 137)
 
 
 async def test_an_engine_that_is_slow_to_tell_its_version_is_followed_at_once(
