@@ -59,7 +59,7 @@ async def test_commit_becomes_an_artifact_and_that_a_deployment(rig: Rig) -> Non
     assert (deployment.environment, deployment.state) == ("production", DeploymentState.QUEUED)
     assert (deployment.spec.artifact_id, deployment.spec.replicas) == (artifact.id, 0)
     assert deployment.build_id == build.id
-    assert rig.deployments == [deployment.id]
+    await until(lambda: rig.deployments == [deployment.id])  # after its row is there to be read
     said = await rig.said(build)
     assert said[0] == f"Fetching {URL}"
     assert said[-1] == f"Built program.tar, {artifact.size_bytes} bytes"
