@@ -102,20 +102,29 @@ class Builds:
 
     async def _pass(self, group: asyncio.TaskGroup) -> None:
         """Give up what is no longer wanted, and begin what has its turn."""
+        for build_id in list(self._in_hand):
+            await self._cut_off_unless_wanted(build_id)
+        before = set(self._in_hand)  # one of these may end during the read, and be no longer as it was read
         wanted = await builds.unfinished(self._world.database.reader)
-        for build_id in self._in_hand.keys() - {build.id for build in wanted}:
-            if not self._in_hand[build_id].cancelling():  # once: it may be leaving its workspace
-                self._in_hand[build_id].cancel()
         for build in wanted:
             if len(self._in_hand) >= self._world.at_once:
                 break
-            if build.id not in self._in_hand:
+            if build.id not in before:
                 performer = group.create_task(self._perform(build), name=f"build {build.id}")
                 self._in_hand[build.id] = performer
         self._world.logs.announce()
         await self._world.files.keep_workspaces(self._in_hand.keys())
         await self._world.files.keep_only(self._ids_to_keep)
         self._is_busy = bool(wanted or self._in_hand)
+
+    async def _cut_off_unless_wanted(self, build_id: BuildId) -> None:
+        """Cancel what somebody has ended or deleted. What has ended by itself may have a last thing to do."""
+        build = await builds.get(self._world.database.reader, build_id)
+        performer = self._in_hand.get(build_id)
+        if performer is None or (build is not None and build.state is not BuildState.CANCELLED):
+            return
+        if not performer.cancelling():  # once: it may be leaving its workspace
+            performer.cancel()
 
     async def _ids_to_keep(self) -> Iterable[BuildId]:
         """Name the builds whose folders are needed; what is given up may still be leaving its own."""

@@ -209,8 +209,17 @@ def request(app_id: AppId, content: bytes) -> BuildRequest:
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, *, at_once: int = 1, unavailable: bool = False) -> AsyncIterator[Rig]:
-    """Run a queue over the state in a folder; leaving it is its agent's death."""
+async def running(
+    folder: Path,
+    *,
+    at_once: int = 1,
+    unavailable: bool = False,
+    leaving: Callable[[Build], Awaitable[None]] | None = None,
+) -> AsyncIterator[Rig]:
+    """Run a queue over the state in a folder; leaving it is its agent's death.
+
+    `leaving` is the last that is done of each build.
+    """
     clock, builder = SteadyClock(), FakeImageBuilder()
     files = BuildFiles(folder / "builds", CONTEXT_LIMIT)
     logs = BuildLogs(folder / "builds", clock, kept_bytes=100_000)
@@ -261,7 +270,12 @@ async def running(folder: Path, *, at_once: int = 1, unavailable: bool = False) 
         )
 
         async def open_building() -> Perform:
-            return Building(world).perform
+            return perform
+
+        async def perform(build: Build) -> None:
+            await Building(world).perform(build)
+            if leaving is not None:
+                await leaving(build)
 
         queue = Builds(
             BuildQueue(
