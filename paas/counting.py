@@ -53,16 +53,21 @@ class Counting:
         if entry is not None and seconds:
             entry.tally().cpu_secs += seconds
 
-    def cpu_secs(self, deployment_id: DeploymentId, running_secs: float) -> float:
+    def ended_cpu_secs(self, deployment_id: DeploymentId) -> float:
+        """Say what ended tasks used: to be asked before those that run are measured."""
+        entry = self._entries.get(deployment_id)
+        return 0.0 if entry is None or entry.past is None else entry.past.cpu_secs
+
+    def cpu_secs(self, deployment_id: DeploymentId, *, ended: float, running: float) -> float:
         """Add what ended tasks used to what those that run did; never less than it said before.
 
         A task that ends is in neither for a moment, and of processes whose time nobody kept it is lost.
         """
         entry = self._entries.get(deployment_id)
-        if entry is None or not (running_secs or entry.past):
-            return running_secs
+        if entry is None or not (running or entry.past):
+            return running
         tally = entry.tally()
-        tally.cpu_told = max(tally.cpu_told, tally.cpu_secs + running_secs)
+        tally.cpu_told = max(tally.cpu_told, ended + running)
         return tally.cpu_told
 
     def keep(self, entry: Entry) -> None:

@@ -205,7 +205,13 @@ class CountsView(Protocol):
     """What the router counted since the agent started."""
 
     def counted(self, deployment_id: DeploymentId) -> Counted | None: ...
-    def cpu_secs(self, deployment_id: DeploymentId, running_secs: float) -> float:
+    def ended_cpu_secs(self, deployment_id: DeploymentId) -> float:
+        """Say what ended tasks used: to be asked before those that run are measured.
+
+        Else one that ends meanwhile would be in both.
+        """
+
+    def cpu_secs(self, deployment_id: DeploymentId, *, ended: float, running: float) -> float:
         """Add what ended tasks used to what those that run did; never less than it said before."""
 
     def active(self, app_id: AppId | None = None) -> list[DeploymentId]:

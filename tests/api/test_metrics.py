@@ -1,14 +1,21 @@
 """Counts and measurements in the API, with a real router and nothing that runs."""
 
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+
+import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from paas.api.kit.parts import ApiParts
 from paas.core.ids import AppId, DeploymentId, TaskId
-from paas.core.live import Measured
+from paas.core.live import Measured, Usage
+from paas.core.ports import UsageView
+from paas.core.records import replace
 from paas.engine.metering import Metering
 from paas.routes import Rules
 from paas.store import usage
-from tests.api.conftest import Api, Json
+from tests.api.conftest import Api, Json, serve
 from tests.api.engine import activate
 
 MANY = 1000
@@ -65,6 +72,42 @@ async def test_what_never_ran_shows_zeros(api: Api) -> None:
     assert of_app["traffic"] == {"requests": 0, "answers": {}, "bytes_in": 0, "bytes_out": 0}
     assert of_app["usage"]["memory_peak_bytes"] == 0
     assert (status, of_deployment["tasks"], of_deployment["wakes"]) == (200, [], None)
+
+
+class EndsMeanwhile:
+    """Measures tasks which have ended, and are counted as such, by the time that it says so."""
+
+    def __init__(self, usage: UsageView) -> None:
+        self._usage = usage
+        self.note_end: Callable[[], None] = lambda: None
+
+    async def measure(self, task_ids: Iterable[TaskId]) -> Mapping[TaskId, Usage]:
+        self.note_end()
+        used = Usage(cpu_secs=3.0, memory_bytes=1, memory_peak_bytes=1, oom_kills=0)
+        return dict.fromkeys(task_ids, used)
+
+    async def measured(self, app_ids: Collection[AppId]) -> Mapping[AppId, Measured]:
+        return await self._usage.measured(app_ids)
+
+
+@pytest.mark.parametrize("of", ["app", "deployment"])
+async def test_a_task_that_ends_while_it_is_measured_counts_once(tmp_path: Path, of: str) -> None:
+    made: list[EndsMeanwhile] = []
+
+    def change(parts: ApiParts) -> ApiParts:
+        made.append(EndsMeanwhile(parts.usage))
+        return replace(parts, usage=made[0])
+
+    async with serve(tmp_path, change) as api:
+        app = await api.app()
+        deployment = await api.deployment(app["id"], environment="production")
+        await activate(api, deployment, ready=1)
+        made[0].note_end = lambda: api.router.counting.note_cpu(DeploymentId(deployment["id"]), 3.0)
+        path = {"app": f"apps/{app['id']}", "deployment": f"deployments/{deployment['id']}"}[of]
+
+        _, told = await api.ask("GET", f"/api/v1/{path}/metrics")
+
+    assert told["usage"]["cpu_secs"] == 3.0
 
 
 async def test_metrics_of_nothing_are_not_found(api: Api) -> None:

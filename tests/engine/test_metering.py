@@ -96,7 +96,7 @@ async def test_what_a_task_used_is_written_down_at_its_end(engine: Engine) -> No
     await again.load()
     assert await again.measured([app]) == {app: told}
     assert again.peaks == {app: 40 * MIB}
-    assert engine.router.counting.cpu_secs(deployment.id, 0.0) == 6.0
+    assert engine.router.counting.ended_cpu_secs(deployment.id) == 6.0
 
 
 async def test_a_full_disk_does_not_hold_up_the_end_of_a_task(engine: Engine) -> None:
@@ -117,8 +117,9 @@ async def test_processor_time_never_goes_back(engine: Engine) -> None:
     deployment = await engine.served()
     counting = engine.router.counting
 
-    told = [counting.cpu_secs(deployment.id, running) for running in (3.0, 0.0)]
+    told = [counting.cpu_secs(deployment.id, ended=0.0, running=running) for running in (3.0, 0.0)]
     counting.note_cpu(deployment.id, 3.5)
-    told.append(counting.cpu_secs(deployment.id, 0.0))
+    ended = counting.ended_cpu_secs(deployment.id)
+    told.append(counting.cpu_secs(deployment.id, ended=ended, running=0.0))
 
     assert told == [3.0, 3.0, 3.5]

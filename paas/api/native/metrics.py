@@ -15,7 +15,7 @@ from paas.api.native import metric_shapes as shapes
 from paas.api.native import params, scrape, sightings, views
 from paas.api.native.sightings import Seen
 from paas.core.ids import AppId
-from paas.store import overview, tasks
+from paas.store import overview
 from paas.store.overview import AppTitle
 
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
@@ -47,9 +47,7 @@ async def deployment_metrics(call: Call[params.DeploymentPath, None]) -> Reply:
     """Read what a deployment does and uses."""
     parts = call.parts
     deployment = await views.existing_deployment(parts, call.params.deployment_id)
-    known = await tasks.of_deployment(parts.reader, deployment.id)
-    live = [task.id for task in known if task.ended_at is None]
-    seen = await sightings.of_deployment(parts, deployment.id, deployment.app_id, live)
+    seen, known = await sightings.of_deployment(parts, deployment.id, deployment.app_id)
     return Reply(body=shapes.deployment(deployment, seen, known))
 
 

@@ -1,12 +1,13 @@
 """What deployments do and use just now, put together from counts, rows and measurements."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from paas.api.kit.parts import ApiParts
 from paas.api.kit.slices import gently
 from paas.core.ids import AppId, DeploymentId, TaskId
 from paas.core.live import Counted, Usage
+from paas.core.model import Task
 from paas.core.records import dataclass
 from paas.store import tasks
 
@@ -25,6 +26,8 @@ class Seen:
 
 async def of_apps(parts: ApiParts, app_id: AppId | None = None) -> list[Seen]:
     """Look at all deployments that did anything since the agent started, or at those of one app."""
+    active = gently(parts.counts.active(app_id))
+    ended = {each: parts.counts.ended_cpu_secs(each) async for each in active}
     tasks_of: defaultdict[DeploymentId, set[TaskId]] = defaultdict(set)
     apps: dict[DeploymentId, AppId] = {}
     for started in await tasks.started(parts.reader, app_id):
@@ -37,19 +40,31 @@ async def of_apps(parts: ApiParts, app_id: AppId | None = None) -> list[Seen]:
             found[deployment_id] = counted
             tasks_of[deployment_id].update(counted.tasks)  # a wake is recorded a moment later
             apps[deployment_id] = counted.app_id
-    usage = await parts.usage.measure([task_id for some in tasks_of.values() for task_id in some])
+    running = await parts.usage.measure([task_id for some in tasks_of.values() for task_id in some])
+    used = _Used(ended, running)
     return [
-        _seen(parts, deployment_id, of, found.get(deployment_id), tasks_of[deployment_id], usage)
+        _seen(parts, deployment_id, of, found.get(deployment_id), tasks_of[deployment_id], used)
         async for deployment_id, of in gently(apps.items())
     ]
 
 
 async def of_deployment(
-    parts: ApiParts, deployment_id: DeploymentId, app_id: AppId, task_ids: Collection[TaskId]
-) -> Seen:
-    """Look at one deployment, of which these tasks have not ended."""
-    usage = await parts.usage.measure(task_ids)
-    return _seen(parts, deployment_id, app_id, parts.counts.counted(deployment_id), task_ids, usage)
+    parts: ApiParts, deployment_id: DeploymentId, app_id: AppId
+) -> tuple[Seen, Sequence[Task]]:
+    """Look at one deployment, and give all its tasks."""
+    ended = {deployment_id: parts.counts.ended_cpu_secs(deployment_id)}
+    known = await tasks.of_deployment(parts.reader, deployment_id)
+    live = [task.id for task in known if task.ended_at is None]
+    used = _Used(ended, await parts.usage.measure(live))
+    return _seen(parts, deployment_id, app_id, parts.counts.counted(deployment_id), live, used), known
+
+
+@dataclass(frozen=True, slots=True)
+class _Used:
+    """What was used by deployments, in the order in which it has to be asked."""
+
+    ended: Mapping[DeploymentId, float]  # processor seconds of tasks that had ended
+    running: Mapping[TaskId, Usage]
 
 
 def _seen(
@@ -58,14 +73,15 @@ def _seen(
     app_id: AppId,
     counted: Counted | None,
     task_ids: Collection[TaskId],
-    usage: Mapping[TaskId, Usage],
+    used: _Used,
 ) -> Seen:
-    own = {task_id: usage[task_id] for task_id in task_ids if task_id in usage}
+    own = {task_id: used.running[task_id] for task_id in task_ids if task_id in used.running}
+    ended, running = used.ended.get(deployment_id, 0.0), sum(each.cpu_secs for each in own.values())
     return Seen(
         id=deployment_id,
         app_id=app_id,
         counted=counted,
         tasks=frozenset(task_ids),
         usage=own,
-        cpu_secs=parts.counts.cpu_secs(deployment_id, sum(each.cpu_secs for each in own.values())),
+        cpu_secs=parts.counts.cpu_secs(deployment_id, ended=ended, running=running),
     )
