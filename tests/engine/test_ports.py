@@ -1,29 +1,24 @@
 """Ports for native tasks: free ones only, in turn, and elsewhere in each run of the agent."""
 
 import socket
+from collections.abc import Iterator
 
 import pytest
 
 from paas.core.errors import StartFailed
 from paas.engine.ports import PortPool
+from tests.harness import own_ports
 
 
-def _free_range(count: int) -> tuple[int, int]:
-    """Find neighbouring ports that nobody has."""
-    for first in range(30000, 32000, count):
-        try:
-            for port in range(first, first + count):
-                with socket.create_server(("127.0.0.1", port)):
-                    pass
-        except OSError:
-            continue
-        return first, first + count - 1
-    pytest.fail("no neighbouring ports are free")
+@pytest.fixture
+def first() -> Iterator[int]:
+    """Lend the first of some neighbouring ports that nobody has."""
+    with own_ports() as (first, _):
+        yield first
 
 
-def test_ports_are_handed_out_in_turn_and_not_again_at_once() -> None:
-    first, last = _free_range(4)
-    pool = PortPool(first, last, run=0)
+def test_ports_are_handed_out_in_turn_and_not_again_at_once(first: int) -> None:
+    pool = PortPool(first, first + 3, run=0)
 
     taken = [pool.take(None), pool.take(None)]
     pool.give_back(taken[0])
@@ -38,8 +33,8 @@ def test_each_run_of_the_agent_begins_elsewhere() -> None:
     assert len(begun) == 20
 
 
-def test_a_port_in_use_is_passed_over_also_when_wanted() -> None:
-    first, last = _free_range(4)
+def test_a_port_in_use_is_passed_over_also_when_wanted(first: int) -> None:
+    last = first + 3
     pool = PortPool(first, last, run=0)
     pool.note(first + 1)
 
@@ -48,10 +43,9 @@ def test_a_port_in_use_is_passed_over_also_when_wanted() -> None:
         assert pool.take(last) == last
 
 
-def test_no_free_port_is_a_failed_start() -> None:
-    first, last = _free_range(1)
-    pool = PortPool(first, last, run=7)
+def test_no_free_port_is_a_failed_start(first: int) -> None:
+    pool = PortPool(first, first, run=7)
     pool.take(None)
 
-    with pytest.raises(StartFailed, match=f"no port from {first} to {last} is free"):
+    with pytest.raises(StartFailed, match=f"no port from {first} to {first} is free"):
         pool.take(None)
