@@ -63,6 +63,27 @@ def test_a_child_whose_parent_ends_while_it_is_looked_for_is_found(find: Callabl
     assert found == children
 
 
+def test_a_look_ends_however_many_processes_begin_meanwhile() -> None:
+    began: list[subprocess.Popen[bytes]] = []
+
+    def preempt(_frame: FrameType, event: str, called: object) -> None:
+        """Let another one begin after each list of processes."""
+        if event == "c_return" and called is os.listdir and len(began) < LOOKS:
+            began.append(subprocess.Popen(["sleep", "1000"]))
+
+    sys.setprofile(preempt)
+    try:
+        found = leftovers.find_by_environment(f"MARK={os.getpid()}-none")
+    finally:
+        sys.setprofile(None)
+        for process in began:
+            process.kill()
+            process.wait()
+
+    assert found == []
+    assert len(began) < LOOKS
+
+
 def test_a_process_that_becomes_another_program_is_found_all_the_time(tmp_path: Path) -> None:
     mark = f"MARK={os.getpid()}-exec"
     script = tmp_path / "again.sh"

@@ -11,6 +11,7 @@ from paas.launching.cgroups import Cgroups
 
 PATIENCE_S = 5.0  # a killed process may take a while to die: memory to free, a disk to answer
 PAUSE_S = 0.001
+MOST_LISTINGS = 10  # in one look: on a machine where processes come and go there is always a new one
 BECOMING_S = 2.0  # another program: the kernel may have to read from a disk for that
 _MEMORY, _VARIABLES, _VARIABLES_END = 20, 47, 48  # in /proc/PID/stat after the name (proc(5))
 
@@ -73,7 +74,10 @@ def all_pids() -> list[int]:
 def each_pid() -> Iterator[int]:
     """Name every process, at last those that appeared meanwhile: their parents may have ended unseen."""
     named: set[int] = set()
-    while new := [pid for pid in all_pids() if pid not in named]:
+    for _ in range(MOST_LISTINGS):
+        new = [pid for pid in all_pids() if pid not in named]
+        if not new:
+            return
         named.update(new)
         yield from new
 
