@@ -11,6 +11,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -111,16 +112,23 @@ class Runs:
         )
 
     def read(self, task_id: TaskId) -> Record | None:
-        """Read what became of a run; None if it was given no launcher."""
+        """Read what became of a run; None if it was given no launcher.
+
+        An agent that has just died may have given the order or not: its launcher is about to say. One that
+        does not in time, stopped or without a processor, is killed: it has begun nothing. Raises TimeoutError
+        if the kernel does not let it die.
+        """
         path = self.folder(task_id) / RECORD
-        deadline = time.monotonic() + ORDER_PATIENCE_S
+        began = time.monotonic()
         while True:
             record = _look_at(path)
             if record is None or not record.held or record.port is not None:
                 return record
-            if time.monotonic() > deadline:
+            if time.monotonic() > began + ORDER_PATIENCE_S:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(record.launcher, signal.SIGKILL)
+            if time.monotonic() > began + 2 * ORDER_PATIENCE_S:
                 raise TimeoutError(f"the launcher of task {task_id} neither starts nor ends")
-            # An agent that has just died may have given the order or not: its launcher is about to say.
             time.sleep(ORDER_PAUSE_S)
 
     def find(self, task_id: TaskId) -> tuple[Record, int | None] | None:

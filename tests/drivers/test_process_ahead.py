@@ -44,6 +44,22 @@ async def test_a_launcher_killed_while_parked_is_replaced(rig: NativeRig) -> Non
         await until(lambda: rig.output(spec.task_id) == "done\n")
 
 
+async def test_a_launcher_that_does_not_carry_out_its_order_holds_up_no_later_agent(rig: NativeRig) -> None:
+    spec = rig.spec(programs.ONE_SHOT)
+    async with rig.driver() as driver:
+        await until(lambda: driver._pool._parked)
+        for pid in launchers_of(rig):
+            os.kill(pid, signal.SIGSTOP)
+        await driver.start(spec)
+    assert rig.output(spec.task_id) == ""
+
+    async with rig.driver() as driver:
+        assert await driver.survey() == {}
+        await driver.start(spec)
+
+        await until(lambda: rig.output(spec.task_id) == "done\n")
+
+
 @pytest.mark.parametrize("tells_of_it", [False, True])
 async def test_a_start_that_chose_a_launcher_in_the_moment_of_its_death_may_be_repeated(
     rig: NativeRig, *, tells_of_it: bool
