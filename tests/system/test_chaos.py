@@ -142,7 +142,7 @@ async def test_after_chaos_everything_is_true(agent: Agent) -> None:
     told = f"seed {SEED}: {dict(chaos.answers)}, {chaos.deaths} deaths, {chaos.asked_to_crash} crashes"
     assert chaos.wrong == [], told
     assert all(chaos.answered[name] <= chaos.acknowledged[name] for name in APPS), told
-    assert chaos.answers[200] > 50, told
+    assert chaos.answers[200] > 20, told
     for name in APPS:
         settled = await agent.settled(chaos.newest[name])
         assert settled["state"] == "active", f"{told}: {name}: {settled['reason']}\n{agent.log()[-5000:]}"
