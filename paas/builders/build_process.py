@@ -147,8 +147,13 @@ class BuildProcess:
 
 
 async def measure(folders: Collection[Path]) -> tuple[int, int]:
-    """Say how many bytes of disk the files below these folders take, and how many there are."""
-    _, said = await children.run(("/bin/sh", "-c", MEASURE, "measure", *map(str, folders)))
+    """Say how many bytes of disk the files below these folders take, and how many there are.
+
+    Raises Unavailable where the system has no process left for it, and OSError.
+    """
+    code, said = await children.run(("/bin/sh", "-c", MEASURE, "measure", *map(str, folders)))
+    if code:
+        raise Unavailable(f"cannot measure the files of a build: the shell ended with code {code}")
     size_bytes, files = said.split()
     return int(size_bytes), int(files)
 

@@ -1,7 +1,10 @@
-"""A build's process that is not held yet: what a cancel and a refusal leave of it."""
+"""A build's process: what a cancel and a refusal leave of it, and how its files are measured."""
 
 import asyncio
 import contextlib
+import os
+import subprocess
+import sys
 import threading
 import uuid
 from pathlib import Path
@@ -13,7 +16,17 @@ from paas.builders.containment import Containment, ProcessLimits
 from paas.builders.sandbox import Sandbox
 from paas.core.errors import Unavailable
 from tests.builders.source_rig import LIMITS, Report
+from tests.harness import REPOSITORY
+from tests.requirements import require_root
 from tests.waiting import until
+
+MEASURE_WITH_TWO_PROCESSES = """
+import asyncio, os, resource, sys
+from paas.builders.build_process import measure
+os.setuid(int(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_NPROC, (2, 2))
+asyncio.run(measure([os.path.dirname(os.__file__)]))
+"""
 
 
 class Slow(Containment):
@@ -75,3 +88,18 @@ def pipes() -> set[str]:
         with contextlib.suppress(OSError):  # it was closed meanwhile
             found.add(str(path.readlink()))
     return {link for link in found if link.startswith("pipe:")}
+
+
+def test_files_that_no_process_is_left_to_measure_are_an_error_with_its_cause() -> None:
+    require_root()
+    nobody_else = 65_000 + os.getpid() % 500  # or their processes would count
+    measuring = subprocess.run(
+        [sys.executable, "-c", MEASURE_WITH_TWO_PROCESSES, str(nobody_else)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert "Unavailable: cannot measure the files of a build: the shell ended with code" in measuring.stderr
