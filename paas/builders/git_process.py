@@ -3,19 +3,24 @@
 import asyncio
 import contextlib
 import os
-import resource
 import signal
 from collections.abc import Mapping
 from pathlib import Path
 
 from paas.core.records import dataclass
 from paas.launching import children
+from paas.launching.signals import RESET_SIGNALS
 
 TAIL_BYTES = 8 * 1024  # kept of what it says on standard error
 MEMORY_BYTES = 1024**3  # of each process; what is large in a repository is streamed
 END_SECS = 5.0  # what was killed is gone long before, unless a disk hangs
-# What is ignored stays so over exec; Python ignores SIGPIPE and SIGXFSZ.
-RESET_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+# One that cannot be set is lower already. In blocks of 512 bytes, and in KiB.
+LIMITED = """
+ulimit -f "$1" 2>/dev/null || :
+ulimit -d "$2" 2>/dev/null || :
+shift 2
+exec "$@"
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +44,10 @@ async def run(
     stream = asyncio.StreamReader()
     try:
         transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), errors)
-        pid = _spawn(command, environment, output, writer)
+        pid = _spawn(_limited(command, file_bytes), environment, output, writer)
     finally:
         os.close(writer)
     try:
-        with contextlib.suppress(ProcessLookupError):  # it was quicker than us
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
-            resource.prlimit(pid, resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
         tail = await _tail(stream)  # ends when the last of its children has closed it
         await _until_ended(pid)
     except BaseException:
@@ -55,6 +57,11 @@ async def run(
         code = _reap(pid)
         transport.close()
     return Ended(code=code, errors=tail.decode("utf-8", "replace"))
+
+
+def _limited(command: tuple[str, ...], file_bytes: int) -> tuple[str, ...]:
+    """Set the limits before the program begins: what it starts first would not have them."""
+    return ("/bin/sh", "-c", LIMITED, "sh", str(file_bytes // 512), str(MEMORY_BYTES // 1024), *command)
 
 
 def _spawn(command: tuple[str, ...], environment: Mapping[str, str], output: Path, errors: int) -> int:

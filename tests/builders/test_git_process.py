@@ -32,3 +32,13 @@ async def test_a_cancel_after_its_end_leaves_no_process_either(tmp_path: Path) -
 def children() -> set[int]:
     listed = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text()
     return {int(pid) for pid in listed.split()}
+
+
+async def test_a_program_has_its_limits_from_the_first(tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    says_them = ("/bin/sh", "-c", "ulimit -f; ulimit -d")
+
+    ended = await git_process.run(says_them, {}, output=output, file_bytes=20 * 512)
+
+    assert (ended.code, ended.errors) == (0, "")
+    assert output.read_text().split() == ["20", str(git_process.MEMORY_BYTES // 1024)]
