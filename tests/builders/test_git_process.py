@@ -1,4 +1,4 @@
-"""What is left of a program that was run, in whatever moment its caller was cancelled."""
+"""The limits of a program that is run, and what is left of it in whatever moment its caller is cancelled."""
 
 import asyncio
 import os
@@ -29,11 +29,6 @@ async def test_a_cancel_after_its_end_leaves_no_process_either(tmp_path: Path) -
             break
 
 
-def children() -> set[int]:
-    listed = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text()
-    return {int(pid) for pid in listed.split()}
-
-
 async def test_a_program_has_its_limits_from_the_first(tmp_path: Path) -> None:
     output = tmp_path / "output"
     says_them = ("/bin/sh", "-c", "ulimit -f; ulimit -d")
@@ -42,3 +37,8 @@ async def test_a_program_has_its_limits_from_the_first(tmp_path: Path) -> None:
 
     assert (ended.code, ended.errors) == (0, "")
     assert output.read_text().split() == ["20", str(git_process.MEMORY_BYTES // 1024)]
+
+
+def children() -> set[int]:
+    listed = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text()
+    return {int(pid) for pid in listed.split()}
