@@ -34,7 +34,7 @@ async def test_parked_launchers_end_with_the_agent(rig: NativeRig, start_and_die
 
 async def test_a_launcher_killed_while_parked_is_replaced(rig: NativeRig) -> None:
     async with rig.driver() as driver:
-        await until(lambda: driver._pool._parked)
+        await until_ready(driver)
         kill_launchers(rig)
         await until(lambda: not driver._pool._parked)
         spec = rig.spec(programs.ONE_SHOT)
@@ -66,7 +66,7 @@ async def test_a_start_that_chose_a_launcher_in_the_moment_of_its_death_may_be_r
     spec = rig.spec(programs.ONE_SHOT)
     async with rig.driver() as driver:
         await driver.prepare(spec)
-        await until(lambda: driver._pool._parked)
+        await until_ready(driver)
         if tells_of_it:
             kill_children_of_launchers(rig)
         kill_launchers(rig)
@@ -185,6 +185,11 @@ def launchers_of(rig: NativeRig) -> set[int]:
     script = str(rig.root / "runs" / ".launch.sh").encode()
     everything = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
     return {pid for pid in everything if is_alive(pid) and script in command_of(pid)}
+
+
+async def until_ready(driver: ProcessDriver) -> None:
+    """Wait until a launcher is parked that is a shell by now, and has forked ahead."""
+    await until(lambda: any(leftovers.find_children(each.pid) for each in driver._pool._parked))
 
 
 def kill_launchers(rig: NativeRig) -> None:

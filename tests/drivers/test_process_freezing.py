@@ -10,6 +10,7 @@ from paas.core.ids import TaskId
 from paas.drivers.ending import Running
 from paas.drivers.halting import Halter
 from paas.drivers.process import ProcessDriver
+from tests.contract.native import native_rig
 from tests.contract.rigs import NativeRig, processes_of
 from tests.processes import is_alive
 from tests.waiting import until
@@ -25,11 +26,9 @@ class Slow(Halter):
 
 
 async def test_a_task_killed_while_it_was_frozen_is_not_thawed(open_root: Path) -> None:
-    rig = NativeRig(open_root)
+    rig = native_rig("native with control groups", open_root)
     spec = rig.waiting()
     async with rig.driver() as driver:
-        if driver.limits_in_force()["containment"] != "cgroup v2":
-            return
         await driver.start(spec)
         await rig.until_up(spec)
         await driver.freeze(spec.task_id)
